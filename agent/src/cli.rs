@@ -1,0 +1,273 @@
+//! The command line: each command is one function over an open data folder. It runs here when the folder is free, and
+//! in the running server when there is one.
+
+mod book;
+mod diff;
+mod enrol;
+mod import;
+mod look;
+mod quarantine;
+mod run;
+mod state;
+mod terminal;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{CommandFactory, Parser, Subcommand};
+use tokio::runtime::{Builder, Handle, Runtime};
+use vitrina_host::commands::{self, CompletionShell, VERSION};
+use vitrina_host::config::{ConfigError, DataArgs, DataFolder};
+use vitrina_host::control::{self, ControlRequest, Place};
+use vitrina_host::log::{self, LogArgs, LogOf};
+use vitrina_host::output::{Exit, Lang, Out, OutError};
+
+use crate::config::Config;
+use crate::core::Core;
+
+/// The agent of one shop: local stock and sales, which the hub and the website follow.
+#[derive(Parser)]
+#[command(name = "vitrina-agent", version = VERSION, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    log: LogArgs,
+    /// Answers as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Joins a shop with a one-time code
+    Enrol(enrol::Args),
+    /// Runs the agent: drop folders, exchange with the hub, local API
+    Run(run::Args),
+    /// Takes files now, as the drop folder would
+    Import(import::Args),
+    /// Books one movement and prints the new on-hand
+    Move(book::Args),
+    /// Disagreements between the shop's 1C and the ledger
+    Diff {
+        #[command(subcommand)]
+        verb: diff::Verb,
+    },
+    /// What is in the shop
+    Stock(look::StockArgs),
+    /// What was sold
+    Sales(look::SalesArgs),
+    /// Exchanges with the hub now
+    Sync(state::SyncArgs),
+    /// How the shop stands
+    Status,
+    /// Recomputes the books
+    Verify,
+    /// Records that were set aside
+    Quarantine {
+        #[command(subcommand)]
+        verb: quarantine::Verb,
+    },
+    /// Tokens of the tills
+    Terminal {
+        #[command(subcommand)]
+        verb: terminal::Verb,
+    },
+    /// Who keeps the books: the tills' movements or the shop's 1C
+    Source {
+        #[command(subcommand)]
+        verb: state::SourceVerb,
+    },
+    /// Looks at everything and says what to do
+    Doctor,
+    /// Writes a consistent copy of the ledger
+    Backup {
+        /// Where to
+        file: PathBuf,
+    },
+    /// Writes the completions of a shell
+    Completions {
+        /// Which shell
+        shell: CompletionShell,
+    },
+    /// Writes the manual page
+    Man,
+}
+
+/// What every command is given.
+pub(crate) struct Ctx {
+    core: Core,
+    request: ControlRequest,
+    runtime: Handle,
+    json: bool,
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout and are no mistake; clap knows.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let mut out = Out::console(Lang::En);
+    let exit = match start(&cli, &mut out) {
+        Ok(exit) => exit,
+        Err(error) => explain(&error, &mut out),
+    };
+    match out.finish() {
+        Ok(()) | Err(OutError::Gone) => exit.into(),
+        Err(_) => Exit::Failed.into(),
+    }
+}
+
+/// Says what went wrong and which exit code that is.
+fn explain(error: &anyhow::Error, out: &mut Out) -> Exit {
+    if let Some(OutError::Gone) = error.downcast_ref() {
+        return Exit::Done;
+    }
+    out.error(error.as_ref());
+    match error.downcast_ref::<ConfigError>() {
+        Some(config) if config.is_usage() => Exit::Usage,
+        _ => Exit::Failed,
+    }
+}
+
+fn start(cli: &Cli, out: &mut Out) -> anyhow::Result<Exit> {
+    match &cli.verb {
+        Verb::Completions { shell } => {
+            commands::completions(Cli::command(), *shell, out)?;
+            return Ok(Exit::Done);
+        }
+        Verb::Man => {
+            commands::man(Cli::command(), out)?;
+            return Ok(Exit::Done);
+        }
+        _ => {}
+    }
+    let folder = match &cli.verb {
+        Verb::Enrol(_) | Verb::Run(_) => cli.data.existing_or_made()?,
+        _ => cli.data.existing()?,
+    };
+    let lang = Lang::chosen(Config::load(&folder)?.language)?;
+    out.speak(lang);
+    if let Verb::Run(args) = &cli.verb {
+        return run::run(args, folder, &cli.log, lang, out);
+    }
+    let _log = log::start(LogOf::Command, &cli.log)?;
+    let request = ControlRequest::of_this_process(lang, out.is_terminal())?;
+    match control::find(folder.path())? {
+        Place::Beside(client) => Ok(client.run(&request, out)?),
+        Place::Alone(lock) => {
+            let exit = alone(cli, folder, request, out);
+            drop(lock);
+            exit
+        }
+    }
+}
+
+/// Runs a command while the folder is ours.
+fn alone(
+    cli: &Cli,
+    folder: DataFolder,
+    request: ControlRequest,
+    out: &mut Out,
+) -> anyhow::Result<Exit> {
+    let runtime = runtime()?;
+    let core = Core::open(folder)?;
+    let ctx = Ctx {
+        core: core.clone(),
+        request,
+        runtime: runtime.handle().clone(),
+        json: cli.json,
+    };
+    let done = command(&ctx, &cli.verb, out);
+    let kept = core.keep_high_water();
+    core.ledger().close_blocking();
+    runtime.shutdown_background();
+    let exit = done?;
+    kept?;
+    Ok(exit)
+}
+
+/// Two threads are plenty for a till, a long-poll and a drop folder.
+fn runtime() -> anyhow::Result<Runtime> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(16)
+        .enable_all()
+        .build();
+    runtime.context("the agent's threads cannot be started")
+}
+
+/// Runs the commands of other processes, in the running server.
+fn beside(core: Core) -> control::Handler {
+    Arc::new(move |request, out| {
+        let cli = match Cli::try_parse_from(&request.argv) {
+            Ok(cli) => cli,
+            Err(error) => {
+                out.note(error.to_string());
+                return Exit::Usage;
+            }
+        };
+        let ctx = Ctx {
+            core: core.clone(),
+            request: request.clone(),
+            runtime: Handle::current(),
+            json: cli.json,
+        };
+        match command(&ctx, &cli.verb, out) {
+            Ok(exit) => exit,
+            Err(error) => explain(&error, out),
+        }
+    })
+}
+
+fn command(ctx: &Ctx, verb: &Verb, out: &mut Out) -> anyhow::Result<Exit> {
+    match verb {
+        Verb::Enrol(args) => enrol::enrol(ctx, args, out),
+        Verb::Import(args) => import::import(ctx, args, out),
+        Verb::Move(args) => book::book(ctx, args, out),
+        Verb::Diff { verb } => diff::diff(ctx, verb, out),
+        Verb::Stock(args) => look::stock(ctx, args, out),
+        Verb::Sales(args) => look::sales(ctx, args, out),
+        Verb::Sync(args) => state::sync(ctx, args, out),
+        Verb::Status => state::status(ctx, out),
+        Verb::Verify => state::verify(ctx, out),
+        Verb::Quarantine { verb } => quarantine::quarantine(ctx, verb, out),
+        Verb::Terminal { verb } => terminal::terminal(ctx, verb, out),
+        Verb::Source { verb } => state::source(ctx, verb, out),
+        Verb::Doctor => state::doctor(ctx, out),
+        Verb::Backup { file } => state::backup(ctx, file, out),
+        Verb::Run(_) | Verb::Completions { .. } | Verb::Man => Ok(Exit::Usage),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_made() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_data_folder_stands_before_or_after_the_verb() {
+        for line in [
+            ["a", "--data", "d", "status", "--json"],
+            ["a", "status", "--json", "--data", "d"],
+        ] {
+            let cli = Cli::try_parse_from(line).unwrap();
+            assert_eq!(cli.data.data, Some(PathBuf::from("d")));
+            assert!(cli.json && matches!(cli.verb, Verb::Status));
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! `quarantine`: records that were set aside.
+
+use serde_json::{Value, json};
+use vitrina_host::output::{Exit, Out};
+use vitrina_host::{say, sign, when};
+
+use super::Ctx;
+use crate::ingest::retry::{self, Retried};
+use crate::ledger::Force;
+use crate::ledger::quarantine::{self, Entry, State};
+
+/// How many entries are read at once.
+const PAGE: usize = 1_000;
+/// How much of a record fits into a table.
+const RECORD: usize = 60;
+
+#[derive(clap::Subcommand)]
+pub(super) enum Verb {
+    /// Lists the open ones
+    List,
+    /// Shows one
+    Show {
+        /// Its name
+        id: String,
+    },
+    /// Tries again
+    Retry {
+        /// Their names
+        #[arg(required = true)]
+        id: Vec<String>,
+        /// Even though a rule holds them back
+        #[arg(long)]
+        force: bool,
+    },
+    /// Drops them
+    Drop {
+        /// Their names
+        #[arg(required = true)]
+        id: Vec<String>,
+    },
+}
+
+pub(super) fn quarantine(ctx: &Ctx, verb: &Verb, out: &mut Out) -> anyhow::Result<Exit> {
+    match verb {
+        Verb::List => list(ctx, out),
+        Verb::Show { id } => show(ctx, id, out),
+        Verb::Retry { id, force } => {
+            let force = if *force { Force::Anyway } else { Force::Rules };
+            each(ctx, id, out, |id| {
+                Ok(match retry::retry(&ctx.core, id, force)? {
+                    Retried::Booked => ("booked", None),
+                    Retried::Still(why) => ("open", Some(why)),
+                    Retried::NotOpen => ("not_found", None),
+                })
+            })
+        }
+        Verb::Drop { id } => each(ctx, id, out, |id| {
+            Ok((
+                if retry::drop_entry(&ctx.core, id)? {
+                    "dropped"
+                } else {
+                    "not_found"
+                },
+                None,
+            ))
+        }),
+    }
+}
+
+fn list(ctx: &Ctx, out: &mut Out) -> anyhow::Result<Exit> {
+    let mut entries: Vec<Entry> = Vec::new();
+    loop {
+        let after = entries.last().map_or(0, |entry| entry.changed);
+        let page = ctx
+            .core
+            .read(move |conn| quarantine::list(conn, State::Open, after, PAGE))?;
+        let is_last = page.len() < PAGE;
+        entries.extend(page);
+        if is_last {
+            break;
+        }
+    }
+    if ctx.json {
+        let items: Vec<_> = entries.iter().map(entry_json).collect();
+        out.json(&json!({"items": items, "next_cursor": null}))?;
+        return Ok(Exit::Done);
+    }
+    let lines = entries.iter().map(|entry| {
+        let record = entry.record.lines().next().unwrap_or_default();
+        [
+            sign::hex(&entry.id),
+            entry.reason.clone(),
+            entry.file.clone().unwrap_or_default(),
+            entry.line.map(|line| line.to_string()).unwrap_or_default(),
+            record
+                .get(..record.floor_char_boundary(RECORD))
+                .unwrap_or_default()
+                .to_owned(),
+        ]
+    });
+    out.table(&["id", "reason", "file", "line", "record"], lines)?;
+    Ok(Exit::Done)
+}
+
+fn show(ctx: &Ctx, id: &str, out: &mut Out) -> anyhow::Result<Exit> {
+    let name = parse(id)?;
+    let Some(entry) = ctx.core.read(move |conn| quarantine::get(conn, &name))? else {
+        out.note(say!(
+            out.lang(),
+            "there is no entry {id}",
+            "нет записи {id}"
+        ));
+        return Ok(Exit::Failed);
+    };
+    if ctx.json {
+        out.json(&entry_json(&entry))?;
+        return Ok(Exit::Done);
+    }
+    let rows = [
+        ["id".to_owned(), sign::hex(&entry.id)],
+        ["state".to_owned(), word(entry.state).to_owned()],
+        ["at".to_owned(), when::rfc3339_ms(entry.at.0)],
+        ["reason".to_owned(), entry.reason.clone()],
+        ["message".to_owned(), entry.message.clone()],
+        ["file".to_owned(), entry.file.clone().unwrap_or_default()],
+        [
+            "line".to_owned(),
+            entry.line.map(|line| line.to_string()).unwrap_or_default(),
+        ],
+        ["record".to_owned(), entry.record.clone()],
+    ];
+    out.table(&["", ""], rows)?;
+    Ok(Exit::Done)
+}
+
+/// What became of one entry: its state now, and why it is still open.
+type Came = (&'static str, Option<String>);
+
+fn each(
+    ctx: &Ctx,
+    ids: &[String],
+    out: &mut Out,
+    act: impl Fn([u8; 16]) -> anyhow::Result<Came>,
+) -> anyhow::Result<Exit> {
+    let mut items: Vec<Value> = Vec::new();
+    let mut all_done = true;
+    for id in ids {
+        let (state, why) = act(parse(id)?)?;
+        all_done &= matches!(state, "booked" | "dropped");
+        if !ctx.json {
+            out.line(format!(
+                "{id} {state}{}",
+                why.as_deref()
+                    .map(|why| format!(": {why}"))
+                    .unwrap_or_default()
+            ))?;
+        }
+        items.push(json!({"id": id, "state": state, "message": why}));
+    }
+    if ctx.json {
+        out.json(&json!({"items": items, "next_cursor": null}))?;
+    }
+    Ok(if all_done { Exit::Done } else { Exit::Failed })
+}
+
+fn parse(id: &str) -> anyhow::Result<[u8; 16]> {
+    sign::from_hex(id)
+        .ok_or_else(|| anyhow::anyhow!("{id:?} is no name of an entry: 32 hexadecimal digits"))
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Open => "open",
+        State::Booked => "booked",
+        State::Dropped => "dropped",
+    }
+}
+
+fn entry_json(entry: &Entry) -> Value {
+    json!({
+        "id": sign::hex(&entry.id),
+        "state": word(entry.state),
+        "at": when::rfc3339_ms(entry.at.0),
+        "reason": entry.reason,
+        "message": entry.message,
+        "file": entry.file,
+        "line": entry.line,
+        "record": entry.record,
+    })
+}

@@ -1,0 +1,171 @@
+//! `status`, `sync`, `verify`, `doctor`, `backup`, `source`: how the shop stands.
+
+use std::path::Path;
+
+use serde_json::json;
+use vitrina_host::output::{Exit, Out};
+use vitrina_host::say;
+
+use super::Ctx;
+use crate::core::now;
+use crate::ledger::source_change::{self, Changed};
+use crate::ledger::{Desk, ask, numbers, state};
+use crate::{doctor, status, sync};
+
+/// How much is exchanged.
+#[derive(clap::Args)]
+pub(super) struct SyncArgs {
+    /// Offers the whole history from seq 1 again
+    #[arg(long)]
+    full: bool,
+}
+
+#[derive(clap::Subcommand)]
+pub(super) enum SourceVerb {
+    /// Shows who keeps them, and who should by head office's setting
+    Show,
+    /// Follows head office's setting; on hand stays
+    Follow,
+}
+
+pub(super) fn status(ctx: &Ctx, out: &mut Out) -> anyhow::Result<Exit> {
+    let status = status::of(&ctx.core)?;
+    if ctx.json {
+        out.json(&status)?;
+    } else {
+        out.table(&["", ""], status.rows())?;
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) fn sync(ctx: &Ctx, args: &SyncArgs, out: &mut Out) -> anyhow::Result<Exit> {
+    if args.full {
+        ctx.core.write_blocking(ask::offer_again)?;
+    }
+    let summary = ctx.runtime.block_on(sync::now(&ctx.core))?;
+    let pending = ctx.core.read(numbers::pending)?;
+    let sync::Summary {
+        acked,
+        taken,
+        exchanges,
+    } = summary;
+    if ctx.json {
+        out.json(
+            &json!({"acked": acked, "taken": taken, "exchanges": exchanges, "pending": pending}),
+        )?;
+    } else {
+        out.line(say!(
+            out.lang(),
+            "acknowledged {acked}, taken {taken}, pending {pending}",
+            "подтверждено {acked}, получено {taken}, ждёт отправки {pending}"
+        ))?;
+    }
+    Ok(if pending == 0 {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}
+
+pub(super) fn verify(ctx: &Ctx, out: &mut Out) -> anyhow::Result<Exit> {
+    let verified = ctx.core.ledger().verify_blocking()?;
+    if ctx.json {
+        out.json(
+            &json!({"ok": verified.ok, "checked": verified.checked, "problems": verified.problems}),
+        )?;
+    } else {
+        for (what, count) in &verified.checked {
+            out.line(format!("{what} {count}"))?;
+        }
+        for problem in &verified.problems {
+            out.line(problem)?;
+        }
+        if verified.ok {
+            out.line(say!(out.lang(), "the books balance", "учёт сходится"))?;
+        }
+    }
+    Ok(if verified.ok { Exit::Done } else { Exit::Wrong })
+}
+
+pub(super) fn doctor(ctx: &Ctx, out: &mut Out) -> anyhow::Result<Exit> {
+    let findings = ctx.runtime.block_on(doctor::look(&ctx.core, out.lang()))?;
+    let ok = findings.iter().all(|finding| finding.ok);
+    if ctx.json {
+        out.json(&json!({"ok": ok, "checks": findings}))?;
+    } else {
+        for finding in &findings {
+            let mark = if finding.ok { "ok" } else { "!!" };
+            out.line(format!("{mark} {}: {}", finding.check, finding.found))?;
+            if let Some(advice) = &finding.advice {
+                out.line(format!("   {advice}"))?;
+            }
+        }
+    }
+    Ok(if ok { Exit::Done } else { Exit::Wrong })
+}
+
+pub(super) fn backup(ctx: &Ctx, file: &Path, out: &mut Out) -> anyhow::Result<Exit> {
+    let target = ctx.request.file(file);
+    ctx.core.ledger().backup_blocking(&target)?;
+    let size = std::fs::metadata(&target).map_or(0, |about| about.len());
+    if ctx.json {
+        out.json(&json!({"file": target, "bytes": size}))?;
+    } else {
+        let name = target.display();
+        out.line(say!(
+            out.lang(),
+            "{name}: {size} bytes",
+            "{name}: {size} байт"
+        ))?;
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) fn source(ctx: &Ctx, verb: &SourceVerb, out: &mut Out) -> anyhow::Result<Exit> {
+    let source = ctx.core.read(state::source)?;
+    match verb {
+        SourceVerb::Show => {
+            let shown = json!({"source": source.effective, "wanted": source.wanted});
+            if ctx.json {
+                out.json(&shown)?;
+            } else {
+                out.line(format!("{:?}, {:?}", source.effective, source.wanted).to_lowercase())?;
+            }
+            Ok(Exit::Done)
+        }
+        SourceVerb::Follow => {
+            let to = source.wanted;
+            let change = move |conn: &rusqlite::Connection| {
+                source_change::change(&mut Desk::open(conn, now())?, to)
+            };
+            follow(&ctx.core.write_background(change)?, out)
+        }
+    }
+}
+
+/// What the change came to.
+fn follow(changed: &Changed, out: &mut Out) -> anyhow::Result<Exit> {
+    let lang = out.lang();
+    Ok(match changed {
+        Changed::Same => {
+            out.line(say!(lang, "it is so already", "уже так"))?;
+            Exit::Done
+        }
+        Changed::NotLevel { pending } => {
+            out.note(say!(
+                lang,
+                "the hub must have everything first ({pending} pending): run sync",
+                "сначала хаб должен получить всё (ждёт отправки {pending}): выполните sync"
+            ));
+            Exit::Failed
+        }
+        Changed::Done { booked } => {
+            out.line(say!(
+                lang,
+                "done, {booked} adjustments booked",
+                "готово, записано корректировок: {booked}"
+            ))?;
+            Exit::Done
+        }
+    })
+}

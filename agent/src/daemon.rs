@@ -1,0 +1,193 @@
+//! `run`: the drop folders, the exchange, the local API and the commands of other processes, until a signal.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use vitrina_host::control::{Control, ControlError, Handler};
+use vitrina_host::drop::DropError;
+use vitrina_host::os;
+use vitrina_host::output::Lang;
+
+use crate::core::{Core, CoreError};
+use crate::enrol::{self, EnrolError};
+use crate::inbox::Inbox;
+use crate::local_api::{self, Gate};
+use crate::sync;
+
+/// How often the high-water file follows the ledger while sales go on.
+const HIGH_WATER_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked whether the ledger still is where we write it.
+const WATCH_EVERY: Duration = Duration::from_mins(1);
+/// How long everything may take to come to its end; the whole stop is to last less than 5 s.
+const FAREWELL: Duration = Duration::from_secs(4);
+
+/// Why the agent does not run, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DaemonError {
+    /// The port is taken, or not ours to have.
+    #[error("the local API cannot listen at {listen}")]
+    Listen {
+        /// Where.
+        listen: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Commands of other processes cannot be taken.
+    #[error("the agent cannot take commands")]
+    Control(#[from] ControlError),
+    /// A drop folder's thread cannot be started.
+    #[error("the drop folders cannot be watched")]
+    Drop(#[from] DropError),
+    /// Signals cannot be heard.
+    #[error("the agent cannot hear the stop signal")]
+    Signal(#[source] std::io::Error),
+    /// The first terminal's token.
+    #[error("the terminal's token cannot be made")]
+    Terminal(#[from] EnrolError),
+    /// Somebody took the ledger away while it was open: what would be written now would be lost.
+    #[error(
+        "the ledger's file was deleted or replaced while the agent ran: put it back and start again"
+    )]
+    LedgerGone,
+}
+
+/// What the daemon is told.
+pub(crate) struct Daemon {
+    /// The open data folder; the lock is held by the caller.
+    pub(crate) core: Core,
+    /// Where the local API listens.
+    pub(crate) listen: SocketAddr,
+    /// Runs the commands of other processes.
+    pub(crate) handler: Handler,
+    /// The language of reports.
+    pub(crate) lang: Lang,
+}
+
+impl Daemon {
+    /// Runs until a signal; `ready` hears the address once everything serves.
+    ///
+    /// # Errors
+    ///
+    /// [`DaemonError`].
+    pub(crate) async fn run(self, ready: impl FnOnce(SocketAddr)) -> Result<(), DaemonError> {
+        let Self {
+            core,
+            listen,
+            handler,
+            lang,
+        } = self;
+        let failed = |source| DaemonError::Listen { listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let control = Control::bind(core.folder().path()).await?;
+        if core.identity().is_some() {
+            enrol::first_terminal(&core).await?;
+        }
+        let stop = CancellationToken::new();
+        let parts = TaskTracker::new();
+        let router = local_api::router(
+            core.clone(),
+            Gate::new(address, &core.config().allowed_hosts),
+        );
+        parts.spawn(local_api::serve(listener, router, stop.clone()));
+        parts.spawn(commands(control, handler, stop.clone()));
+        parts.spawn(exchange(core.clone(), stop.clone()));
+        parts.spawn(keep_high_water(core.clone(), stop.clone()));
+        let inbox = Inbox::open(&core, lang)?;
+        ready(address);
+        let (inbox, ended) = live(&core, inbox, lang).await?;
+        tracing::info!("the agent stops");
+        stop.cancel();
+        parts.close();
+        let stopped = tokio::task::spawn_blocking(move || inbox.stop());
+        let all = async {
+            let _ = stopped.await;
+            parts.wait().await;
+        };
+        if tokio::time::timeout(FAREWELL, all).await.is_err() {
+            tracing::warn!("not everything came to its end in time");
+        }
+        ended
+    }
+}
+
+/// Waits for the end, and sees to what happens now and then.
+async fn live(
+    core: &Core,
+    mut inbox: Inbox,
+    lang: Lang,
+) -> Result<(Inbox, Result<(), DaemonError>), DaemonError> {
+    let mut watch = tokio::time::interval(WATCH_EVERY);
+    let mut signal = std::pin::pin!(os::stop_signal());
+    loop {
+        tokio::select! {
+            heard = &mut signal => return Ok((inbox, heard.map_err(DaemonError::Signal))),
+            _ = watch.tick() => {
+                if !core.ledger().db().is_in_place() {
+                    tracing::error!("the ledger's file is gone: the agent stops before it takes a sale that would be lost");
+                    return Ok((inbox, Err(DaemonError::LedgerGone)));
+                }
+            }
+            () = core.ready_to_open().notified() => {
+                // A file that waited has been put off for a while: looked at anew it is taken at once.
+                if core.situation().waiting().iter().any(|file| matches!(file.code, "hub_positions" | "not_enrolled")) {
+                    let old = inbox;
+                    let _ = tokio::task::spawn_blocking(move || old.stop()).await;
+                    inbox = Inbox::open(core, lang)?;
+                }
+            }
+        }
+    }
+}
+
+async fn commands(control: Control, handler: Handler, stop: CancellationToken) {
+    if let Err(error) = control
+        .serve(handler, async move { stop.cancelled().await })
+        .await
+    {
+        tracing::error!(
+            error = &error as &dyn Error,
+            "commands are not taken any more"
+        );
+    }
+}
+
+async fn exchange(core: Core, stop: CancellationToken) {
+    if let Err(error) = sync::run(core, stop).await {
+        tracing::error!(
+            error = &error as &dyn Error,
+            "there is no exchange with the hub"
+        );
+    }
+}
+
+/// Follows the ledger with the high-water file, some moments behind: it costs a sale nothing.
+async fn keep_high_water(core: Core, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = core.moved().notified() => {}
+            () = stop.cancelled() => return,
+        }
+        let keeper = core.clone();
+        match tokio::task::spawn_blocking(move || keeper.keep_high_water()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => log_high_water(&error),
+            Err(_) => return,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(HIGH_WATER_EVERY) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+fn log_high_water(error: &CoreError) {
+    tracing::warn!(
+        error = error as &dyn Error,
+        "the high-water file was not written"
+    );
+}

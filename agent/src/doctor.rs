@@ -1,0 +1,341 @@
+//! `doctor`: looks at everything a shop's agent depends on, and says what to do.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use vitrina_host::db::Check;
+use vitrina_host::os;
+use vitrina_host::output::Lang;
+use vitrina_host::say;
+
+use crate::core::{Core, now};
+use crate::hub_client::{HubClient, HubError};
+use crate::ledger::numbers::{self, Numbers};
+use crate::ledger::{LedgerError, state};
+use crate::situation::in_words;
+use crate::status;
+
+/// A clock that is further off makes certificates fail and reports lie.
+const SKEW_MS: i64 = 60_000;
+/// Less room than this is said.
+const DISK_FREE: u64 = 512 << 20;
+/// How long the hub may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One thing looked at.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Finding {
+    /// A stable word.
+    pub(crate) check: &'static str,
+    /// Whether it is well.
+    pub(crate) ok: bool,
+    /// What was found.
+    pub(crate) found: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) advice: Option<String>,
+}
+
+impl Finding {
+    fn well(check: &'static str, found: String) -> Self {
+        Self {
+            check,
+            ok: true,
+            found,
+            advice: None,
+        }
+    }
+
+    fn ill(check: &'static str, found: String, advice: String) -> Self {
+        Self {
+            check,
+            ok: false,
+            found,
+            advice: Some(advice),
+        }
+    }
+}
+
+/// Looks at everything.
+///
+/// # Errors
+///
+/// [`LedgerError`] when the ledger cannot even be read.
+pub(crate) async fn look(core: &Core, lang: Lang) -> Result<Vec<Finding>, LedgerError> {
+    let of = core.clone();
+    let looked = tokio::task::spawn_blocking(move || look_here(&of, lang)).await;
+    let mut findings = looked.unwrap_or_else(|_| Ok(Vec::new()))?;
+    findings.push(line(core, lang).await);
+    Ok(findings)
+}
+
+fn look_here(core: &Core, lang: Lang) -> Result<Vec<Finding>, LedgerError> {
+    let numbers = core.read(numbers::numbers)?;
+    let every = core.read(state::settings)?.source_every_ms;
+    let mut findings = vec![
+        clock(&numbers, lang),
+        disk(core, lang),
+        rights(core, lang),
+        source(&numbers, every, lang),
+        ledger(core, lang),
+    ];
+    findings.extend(folders(core, lang)?);
+    Ok(findings)
+}
+
+fn clock(numbers: &Numbers, lang: Lang) -> Finding {
+    let Some(skew) = numbers.skew_ms else {
+        return Finding::well(
+            "clock",
+            say!(
+                lang,
+                "not compared with the hub yet",
+                "ещё не сверены с хабом"
+            ),
+        );
+    };
+    let seconds = skew / 1_000;
+    let found = say!(
+        lang,
+        "the hub's clock is {seconds} s ahead of this one",
+        "часы хаба впереди на {seconds} с"
+    );
+    if skew.abs() <= SKEW_MS {
+        return Finding::well("clock", found);
+    }
+    let advice = say!(
+        lang,
+        "set this PC's clock, its date and its time zone; switch the time service on",
+        "исправьте часы, дату и часовой пояс этого компьютера; включите службу времени"
+    );
+    Finding::ill("clock", found, advice)
+}
+
+fn disk(core: &Core, lang: Lang) -> Finding {
+    let Some(space) = os::disk_space(core.folder().path()) else {
+        return Finding::well(
+            "disk",
+            say!(
+                lang,
+                "free space is not known",
+                "свободное место неизвестно"
+            ),
+        );
+    };
+    let (free, total) = (space.free_bytes >> 20, space.total_bytes >> 20);
+    let found = say!(
+        lang,
+        "{free} MiB of {total} MiB free",
+        "свободно {free} из {total} МиБ"
+    );
+    if space.free_bytes >= DISK_FREE {
+        return Finding::well("disk", found);
+    }
+    Finding::ill(
+        "disk",
+        found,
+        say!(
+            lang,
+            "make room: without it no sale can be booked",
+            "освободите место: иначе продажи не запишутся"
+        ),
+    )
+}
+
+fn rights(core: &Core, lang: Lang) -> Finding {
+    let open: Vec<_> = ["device.key", "hub.json", "terminal.token"]
+        .into_iter()
+        .filter(|name| matches!(os::is_private(&core.folder().join(name)), Ok(Some(false))))
+        .collect();
+    if open.is_empty() {
+        return Finding::well(
+            "rights",
+            say!(
+                lang,
+                "the keys are for this account only",
+                "ключи доступны только этой учётной записи"
+            ),
+        );
+    }
+    let names = open.join(", ");
+    Finding::ill(
+        "rights",
+        say!(
+            lang,
+            "others can read {names}",
+            "другие могут прочитать {names}"
+        ),
+        say!(
+            lang,
+            "take the rights of others away from the data folder",
+            "уберите права других на папку данных"
+        ),
+    )
+}
+
+fn source(numbers: &Numbers, every: Option<i64>, lang: Lang) -> Finding {
+    if numbers.source != numbers.source_wanted {
+        return Finding::ill(
+            "source",
+            say!(
+                lang,
+                "head office set another source of the books",
+                "в офисе выбран другой источник учёта"
+            ),
+            say!(
+                lang,
+                "vitrina-agent source follow",
+                "vitrina-agent source follow"
+            ),
+        );
+    }
+    let Some(as_of) = numbers.source_as_of else {
+        return Finding::well(
+            "source",
+            say!(
+                lang,
+                "the shop's 1C has not proved itself yet",
+                "1С магазина ещё не давала о себе знать"
+            ),
+        );
+    };
+    let minutes = now().since(as_of) / 60_000;
+    let found = say!(
+        lang,
+        "the shop's 1C proved itself {minutes} min ago",
+        "1С магазина давала о себе знать {minutes} мин. назад"
+    );
+    if every.is_none_or(|every| now().since(as_of) <= every + every / 2) {
+        return Finding::well("source", found);
+    }
+    let advice = say!(
+        lang,
+        "look whether 1C still writes its files, and where; a file NAME.ok is enough as a sign of life",
+        "проверьте, пишет ли 1С файлы и куда; как признак жизни достаточно файла ИМЯ.ok"
+    );
+    Finding::ill("source", found, advice)
+}
+
+fn ledger(core: &Core, lang: Lang) -> Finding {
+    let db = core.ledger().db();
+    let restore = || {
+        say!(
+            lang,
+            "stop the agent, put the last backup in place and start it: the hub brings back what is missing",
+            "остановите агента, положите последнюю копию и запустите его: недостающее вернёт хаб"
+        )
+    };
+    if !db.is_in_place() {
+        return Finding::ill(
+            "ledger",
+            say!(
+                lang,
+                "its file was taken away",
+                "файл журнала подменён или удалён"
+            ),
+            restore(),
+        );
+    }
+    match db.check_blocking(Check::Quick) {
+        Ok(wrong) if wrong.is_empty() => Finding::well("ledger", say!(lang, "whole", "цел")),
+        Ok(wrong) => Finding::ill(
+            "ledger",
+            wrong.first().cloned().unwrap_or_default(),
+            restore(),
+        ),
+        Err(error) => Finding::ill("ledger", in_words(&error), restore()),
+    }
+}
+
+fn folders(core: &Core, lang: Lang) -> Result<Vec<Finding>, LedgerError> {
+    let status = status::of(core)?;
+    let mut findings: Vec<_> = status
+        .unreachable
+        .iter()
+        .map(|one| {
+            let found = format!("{}: {}", one.folder.display(), one.why);
+            Finding::ill(
+                "drop",
+                found,
+                say!(
+                    lang,
+                    "bring the folder back, or change agent.toml",
+                    "верните папку или исправьте agent.toml"
+                ),
+            )
+        })
+        .collect();
+    findings.extend(
+        status.waiting.iter().map(|file| {
+            Finding::well("drop", format!("{}: {}", file.file.display(), file.message))
+        }),
+    );
+    if status.quarantined > 0 {
+        let count = status.quarantined;
+        findings.push(Finding::well(
+            "quarantine",
+            say!(
+                lang,
+                "{count} records are set aside: vitrina-agent quarantine list",
+                "отложено записей: {count}; vitrina-agent quarantine list"
+            ),
+        ));
+    }
+    Ok(findings)
+}
+
+/// Whether the hub answers, through which proxy, and what the certificate is checked with.
+async fn line(core: &Core, lang: Lang) -> Finding {
+    let Some(identity) = core.identity() else {
+        return Finding::ill(
+            "hub",
+            say!(
+                lang,
+                "this agent is not enrolled",
+                "агент не подключён к хабу"
+            ),
+            "vitrina-agent enrol --hub URL --code CODE".to_owned(),
+        );
+    };
+    let line = identity.line(core.config(), core.folder());
+    let asked = async { HubClient::new(&line)?.health().await };
+    let answered = match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(answered) => answered,
+        Err(_) => Err(HubError::Busy {
+            status: 0,
+            retry_after: None,
+        }),
+    };
+    let trust = if line.ca.is_some() {
+        "system + own CA"
+    } else {
+        "system"
+    };
+    let proxy = format!("{:?}", line.proxy);
+    match answered {
+        Ok(()) => {
+            let url = line.url;
+            Finding::well(
+                "hub",
+                say!(
+                    lang,
+                    "{url} answers (proxy {proxy}, trust {trust})",
+                    "{url} отвечает (прокси {proxy}, доверие {trust})"
+                ),
+            )
+        }
+        Err(error) => {
+            let found = format!(
+                "{}: {} (proxy {proxy}, trust {trust})",
+                line.url,
+                in_words(&error)
+            );
+            let advice = say!(
+                lang,
+                "check cable and modem, the proxy in agent.toml, the clock, and with a company's own authority the key ca in agent.toml",
+                "проверьте кабель и модем, proxy в agent.toml, часы, а при своём центре сертификации — ключ ca в agent.toml"
+            );
+            Finding::ill("hub", found, advice)
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! What became of a file, for the person who wrote it: counts, each bad line with its reason, what else is to be said.
+
+use vitrina_host::output::Lang;
+use vitrina_host::{say, when};
+use vitrina_shared::TimeMs;
+
+use crate::ledger::file::Counts;
+use crate::receipt::Invalid;
+
+/// How many bad lines a report names; the quarantine has them all.
+const MAX_LINES: usize = 1_000;
+/// How much of a record is shown.
+const MAX_RECORD: usize = 200;
+
+/// A line that was set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BadLine {
+    pub(crate) line: u64,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) record: String,
+}
+
+/// What became of a file.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its lines.
+    pub(crate) counts: Counts,
+    /// Barcodes on which it and the ledger disagree.
+    pub(crate) disagreements: u64,
+    /// Why the file as a whole is held back.
+    pub(crate) held: Option<String>,
+    bad: Vec<BadLine>,
+    unnamed: u64,
+    notes: Vec<String>,
+    lang: Lang,
+}
+
+impl Report {
+    pub(crate) fn new(name: &str, lang: Lang) -> Self {
+        Self {
+            name: name.to_owned(),
+            counts: Counts::default(),
+            disagreements: 0,
+            held: None,
+            bad: Vec::new(),
+            unnamed: 0,
+            notes: Vec::new(),
+            lang,
+        }
+    }
+
+    /// Whether everything is in.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.bad.is_empty() && self.held.is_none()
+    }
+
+    /// The language of what is noted.
+    pub(crate) fn lang(&self) -> Lang {
+        self.lang
+    }
+
+    /// A line was set aside.
+    pub(crate) fn bad(&mut self, bad: BadLine) {
+        if self.bad.len() < MAX_LINES {
+            self.bad.push(bad);
+        } else {
+            self.unnamed += 1;
+        }
+    }
+
+    /// Something to be said once.
+    pub(crate) fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    /// Everything that was noted.
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    pub(super) fn note_seen(&mut self, at: TimeMs) {
+        let at = when::rfc3339_ms(at.0);
+        self.note(say!(
+            self.lang,
+            "the same file was taken before, at {at}",
+            "этот же файл уже был принят {at}"
+        ));
+    }
+
+    pub(super) fn note_unknown_columns(&mut self, unknown: &[String]) {
+        if !unknown.is_empty() {
+            let names = unknown.join(", ");
+            self.note(say!(
+                self.lang,
+                "columns that are not read: {names}",
+                "столбцы, которые не читаются: {names}"
+            ));
+        }
+    }
+
+    /// Adds the report of a part.
+    pub(super) fn absorb(&mut self, part: Self) {
+        add(&mut self.counts, part.counts);
+        self.disagreements += part.disagreements;
+        self.unnamed += part.unnamed;
+        if let Some(held) = part.held {
+            self.held.get_or_insert(format!("{}: {held}", part.name));
+        }
+        for mut bad in part.bad {
+            bad.message = format!("{}: {}", part.name, bad.message);
+            self.bad(bad);
+        }
+        for note in part.notes {
+            self.note(format!("{}: {note}", part.name));
+        }
+    }
+
+    /// The text that is put beside a file of which something was set aside.
+    pub(crate) fn text(&self) -> String {
+        let Counts {
+            imported,
+            duplicates,
+            quarantined,
+        } = self.counts;
+        let lang = self.lang;
+        let mut text = format!("{}\n", self.name);
+        let counts = say!(
+            lang,
+            "imported {imported}, duplicates {duplicates}, quarantined {quarantined}",
+            "принято {imported}, повторов {duplicates}, в карантине {quarantined}"
+        );
+        text.push_str(&counts);
+        text.push('\n');
+        if let Some(held) = &self.held {
+            text.push_str(&say!(
+                lang,
+                "held back: {held}\nNothing of it is in the ledger yet.\n",
+                "задержан: {held}\nИз него ничего ещё не принято.\n"
+            ));
+        }
+        for note in &self.notes {
+            text.push_str(note);
+            text.push('\n');
+        }
+        for BadLine {
+            line,
+            code,
+            message,
+            record,
+        } in &self.bad
+        {
+            text.push_str(&say!(
+                lang,
+                "\nline {line}: {code}: {message}\n",
+                "\nстрока {line}: {code}: {message}\n"
+            ));
+            text.push_str("    ");
+            text.push_str(cut(record));
+            text.push('\n');
+        }
+        if self.unnamed > 0 {
+            let more = self.unnamed;
+            text.push_str(&say!(
+                lang,
+                "\nand {more} more: see the quarantine\n",
+                "\nи ещё {more}: см. карантин\n"
+            ));
+        }
+        if quarantined > 0 && self.held.is_none() {
+            text.push_str(&say!(
+                lang,
+                "\nAll other lines are in the ledger. Set right what is wrong and drop the file again: lines that are in count once.\n",
+                "\nВсе остальные строки уже в журнале. Исправьте ошибки и положите файл ещё раз: принятые строки не удвоятся.\n"
+            ));
+        }
+        text
+    }
+}
+
+impl BadLine {
+    pub(super) fn new(line: u64, invalid: &Invalid, record: &str) -> Self {
+        Self {
+            line,
+            code: invalid.code,
+            message: format!("{}: {}", invalid.field, invalid.message),
+            record: cut(record).to_owned(),
+        }
+    }
+}
+
+/// Adds counts.
+pub(super) fn add(to: &mut Counts, more: Counts) {
+    to.imported += more.imported;
+    to.duplicates += more.duplicates;
+    to.quarantined += more.quarantined;
+}
+
+fn cut(record: &str) -> &str {
+    let line = record.lines().next().unwrap_or_default();
+    line.get(..line.floor_char_boundary(MAX_RECORD))
+        .unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let mut report = Report::new("sales.csv", Lang::En);
+        report.counts = Counts {
+            imported: 2,
+            duplicates: 0,
+            quarantined: 1,
+        };
+        report.bad(BadLine::new(
+            3,
+            &Invalid::new("bad_quantity", "qty", "\"x\": this is not a number"),
+            "sale;1;1;x",
+        ));
+        report
+    }
+
+    #[test]
+    fn a_report_names_each_bad_line_and_why() {
+        let text = report().text();
+
+        assert!(
+            text.contains("line 3: bad_quantity: qty: \"x\": this is not a number"),
+            "{text}"
+        );
+        assert!(text.contains("sale;1;1;x"), "{text}");
+        assert!(
+            text.contains("imported 2, duplicates 0, quarantined 1"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_report_of_an_archive_names_the_part() {
+        let mut whole = Report::new("all.zip", Lang::En);
+
+        whole.absorb(report());
+
+        assert_eq!(whole.counts.imported, 2);
+        assert!(whole.text().contains("sales.csv: qty"), "{}", whole.text());
+    }
+}

@@ -1,0 +1,10 @@
+//! The schema, step by step.
+
+use vitrina_host::migrate::Step;
+
+/// Applied in order, once each. A released one is never edited: add the next.
+pub(super) const STEPS: &[Step] = &[Step {
+    number: 1_000,
+    name: "ledger",
+    sql: include_str!("../../migrations/0001_ledger.sql"),
+}];

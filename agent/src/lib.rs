@@ -1,0 +1,26 @@
+//! The agent of one shop: drop folders and terminals → ledger (SQLite) → exchange with the hub; local API; commands.
+//!
+//! It knows nothing of the hub's tables. Data moves one way: a file or call → `ingest` → `ledger` → `sync` → the wire.
+//! Reading order: `config`, `identity`, `core` (the open data folder) → `receipt`, `ingest`, `inbox` (what comes in) →
+//! `source`, `ledger` (what is kept) → `hub_client`, `sync`, `enrol` (the hub) → `local_api` (terminals) → `status`,
+//! `doctor`, `daemon`, [`cli`].
+
+pub mod cli;
+
+mod config;
+mod core;
+mod daemon;
+mod doctor;
+mod enrol;
+mod hub_client;
+mod identity;
+mod inbox;
+mod ingest;
+mod ledger;
+mod local_api;
+mod receipt;
+mod situation;
+mod source;
+mod status;
+mod stock_json;
+mod sync;

@@ -1,0 +1,108 @@
+//! The shop's local API for terminals: book a movement or a receipt, look a barcode up, prove that the 1C is alive.
+//!
+//! Thin: decode, admit, call the ledger, encode. Loopback unless the admin says otherwise; behind a terminal's token;
+//! no CORS, and foreign `Host` and `Origin` are refused, so that a web page on the shop PC cannot sell.
+
+mod admit;
+mod body;
+mod metrics;
+pub(crate) mod movements;
+mod page;
+mod problem;
+mod receipts;
+pub(crate) mod request;
+mod serve;
+mod stock;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::json;
+
+use crate::core::{Core, now};
+use crate::ledger::state;
+use crate::status;
+
+pub(crate) use admit::Gate;
+pub(crate) use problem::Problem;
+pub(crate) use serve::serve;
+
+/// What every handler is given.
+#[derive(Clone)]
+pub(crate) struct Api {
+    core: Core,
+    gate: Arc<Gate>,
+}
+
+/// The routes.
+pub(crate) fn router(core: Core, gate: Gate) -> Router {
+    let api = Api {
+        core,
+        gate: Arc::new(gate),
+    };
+    let behind_token = Router::new()
+        .route("/v1/movements", post(movements::post))
+        .route("/v1/receipts", post(receipts::post))
+        .route("/v1/source/heartbeat", post(heartbeat))
+        .route("/v1/stock/{barcode}", get(stock::get))
+        .route("/v1/holds", get(holds))
+        .route("/v1/status", get(status_of))
+        .route("/metrics", get(metrics::get))
+        .route_layer(middleware::from_fn_with_state(api.clone(), admit::token));
+    Router::new()
+        .merge(behind_token)
+        .route(
+            "/healthz",
+            get(async || axum::Json(json!({"status": "ok"}))),
+        )
+        .route("/", get(page::get))
+        .fallback(async || {
+            Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here")
+        })
+        .method_not_allowed_fallback(async || {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "this path has other methods",
+            )
+        })
+        .layer(middleware::from_fn_with_state(
+            api.clone(),
+            admit::neighbour,
+        ))
+        .with_state(api)
+}
+
+/// `POST /v1/source/heartbeat`: the shop's 1C is alive and has nothing new.
+async fn heartbeat(State(api): State<Api>) -> Result<Response, Problem> {
+    let at = now();
+    let as_of = api
+        .core
+        .write(move |conn| {
+            state::heartbeat(conn, at)?;
+            state::source(conn)
+        })
+        .await?;
+    let text = as_of
+        .as_of
+        .map(|as_of| vitrina_host::when::rfc3339_ms(as_of.0));
+    Ok(axum::Json(json!({"source_as_of": text})).into_response())
+}
+
+/// `GET /v1/holds`: the agent holds none yet.
+async fn holds() -> Response {
+    axum::Json(json!({"items": [], "next_cursor": null})).into_response()
+}
+
+/// `GET /v1/status`.
+async fn status_of(State(api): State<Api>) -> Result<Response, Problem> {
+    let core = api.core.clone();
+    let status = tokio::task::spawn_blocking(move || status::of(&core)).await;
+    let status = status.map_err(|_| Problem::internal())??;
+    Ok(axum::Json(status).into_response())
+}

@@ -1,0 +1,188 @@
+//! Who may call: a terminal with its token, from a page or program of this shop.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::{Api, Problem};
+use crate::identity::token_hash;
+use crate::ledger::terminal;
+
+/// The most tokens that are remembered as good.
+const MAX_KNOWN: usize = 1_000;
+
+/// By which names the API may be called, and which tokens were found good.
+pub(crate) struct Gate {
+    listen: SocketAddr,
+    allowed: Vec<String>,
+    known: Mutex<HashMap<[u8; 32], u64>>,
+}
+
+impl Gate {
+    /// For an API that listens at `listen`.
+    pub(crate) fn new(listen: SocketAddr, allowed: &[String]) -> Self {
+        let allowed = allowed
+            .iter()
+            .map(|name| name.to_ascii_lowercase())
+            .collect();
+        Self {
+            listen,
+            allowed,
+            known: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Whether `host` (with or without a port) is a name of this agent. A page of another site has that site's name
+    /// in it, even when its DNS entry points here; an address cannot be faked so.
+    fn is_own(&self, host: &str) -> bool {
+        let name = without_port(host).to_ascii_lowercase();
+        if name == "localhost" || self.allowed.contains(&name) {
+            return true;
+        }
+        let bare = name.trim_start_matches('[').trim_end_matches(']');
+        let Ok(ip) = bare.parse::<IpAddr>() else {
+            return false;
+        };
+        ip.is_loopback() || ip == self.listen.ip() || self.listen.ip().is_unspecified()
+    }
+
+    fn knows(&self, hash: &[u8; 32], generation: u64) -> bool {
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(hash)
+            == Some(&generation)
+    }
+
+    fn remember(&self, hash: [u8; 32], generation: u64) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
+        known.insert(hash, generation);
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port))
+            if !port.is_empty()
+                && port.bytes().all(|byte| byte.is_ascii_digit())
+                && !name.ends_with(':') =>
+        {
+            name
+        }
+        _ => host,
+    }
+}
+
+/// Refuses what calls us by another's name, or from another's page.
+pub(super) async fn neighbour(
+    State(api): State<Api>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let foreign = |what: &str| {
+        Problem::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            format!("{what} is none of this agent: see allowed_hosts"),
+        )
+    };
+    let headers = request.headers();
+    let host = text(headers, header::HOST)
+        .or_else(|| request.uri().host())
+        .unwrap_or_default();
+    if !api.gate.is_own(host) {
+        return Err(foreign("the Host"));
+    }
+    if headers.contains_key(header::ORIGIN) {
+        let origin = text(headers, header::ORIGIN).unwrap_or_default();
+        let from = origin
+            .strip_prefix("http://")
+            .or_else(|| origin.strip_prefix("https://"))
+            .unwrap_or_default();
+        if from != host {
+            return Err(foreign("the Origin"));
+        }
+    }
+    Ok(next.run(request).await)
+}
+
+/// Lets in who has a terminal's token.
+pub(super) async fn token(
+    State(api): State<Api>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let given = text(request.headers(), header::AUTHORIZATION).unwrap_or_default();
+    let refused = || {
+        Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "give a terminal's token: Authorization: Bearer …",
+        )
+    };
+    let token = given
+        .strip_prefix("Bearer ")
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
+        .ok_or_else(refused)?;
+    let hash = token_hash(token);
+    let generation = api.core.terminals_generation();
+    if !api.gate.knows(&hash, generation) {
+        let found = api
+            .core
+            .ledger()
+            .db()
+            .read(move |conn| terminal::find(conn, &hash))
+            .await?;
+        found.ok_or_else(refused)?;
+        api.gate.remember(hash, generation);
+    }
+    Ok(next.run(request).await)
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_own_names_are_own() {
+        let gate = Gate::new("127.0.0.1:8421".parse().unwrap(), &["Till-Server".into()]);
+        for own in [
+            "127.0.0.1:8421",
+            "localhost:8421",
+            "LOCALHOST",
+            "[::1]:8421",
+            "till-server:8421",
+        ] {
+            assert!(gate.is_own(own), "{own}");
+        }
+        for foreign in [
+            "evil.example",
+            "evil.example:8421",
+            "192.168.1.9:8421",
+            "",
+            "127.0.0.1.evil.example",
+        ] {
+            assert!(!gate.is_own(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn in_the_lan_every_address_is_own_and_no_foreign_name() {
+        let gate = Gate::new("0.0.0.0:8421".parse().unwrap(), &[]);
+        assert!(gate.is_own("192.168.1.9:8421"));
+        assert!(!gate.is_own("evil.example:8421"));
+    }
+}

@@ -1,0 +1,135 @@
+//! Bodies: bounded in size and time, JSON with errors that name the field.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::StatusCode;
+use serde::de::DeserializeOwned;
+
+use super::Problem;
+
+/// The most bytes of a body.
+const MAX_BODY: usize = 1 << 20;
+/// How long a body may take to come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Reads a body.
+///
+/// # Errors
+///
+/// 413 above 1 MiB, 408 when it does not come.
+pub(super) async fn read(body: Body) -> Result<Bytes, Problem> {
+    let too_large = || {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "payload_too_large",
+            "a body has at most 1 MiB",
+        )
+    };
+    match tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, MAX_BODY)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => Err(too_large()),
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "request_timeout",
+            "the body did not come",
+        )),
+    }
+}
+
+/// Reads JSON; a byte order mark before it is accepted.
+///
+/// # Errors
+///
+/// 400 where it is no JSON, 422 naming the field where a value is not right.
+pub(super) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let not_json = |error: &serde_json::Error| {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "validation_failed",
+            format!("the body is no JSON: {error}"),
+        )
+    };
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        if inner.is_data() {
+            wrong_value(&path, &inner.to_string())
+        } else {
+            not_json(&inner)
+        }
+    })?;
+    reader.end().map_err(|error| not_json(&error))?;
+    Ok(value)
+}
+
+/// Names the field, which serde leaves in the words where it is missing or unknown.
+fn wrong_value(path: &str, words: &str) -> Problem {
+    let message = words.split(" at line ").next().unwrap_or(words);
+    // The names of our integers are nobody's business.
+    let message = &["i64", "u32"]
+        .iter()
+        .fold(message.to_owned(), |text, name| {
+            text.replace(&format!("expected {name}"), "expected a whole number")
+        });
+    let named = message
+        .strip_prefix("missing field `")
+        .or_else(|| message.strip_prefix("unknown field `"))
+        .and_then(|rest| rest.split('`').next());
+    let field = match (path, named) {
+        (".", Some(name)) => name.to_owned(),
+        (".", None) => "body".to_owned(),
+        (path, Some(name)) if path == name || path.ends_with(&format!(".{name}")) => {
+            path.to_owned()
+        }
+        (path, Some(name)) => format!("{path}.{name}"),
+        (path, None) => path.to_owned(),
+    };
+    Problem::field(field, message.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Line {
+        #[expect(dead_code, reason = "only its form is looked at")]
+        qty: i64,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Receipt {
+        #[expect(dead_code, reason = "only its form is looked at")]
+        lines: Vec<Line>,
+    }
+
+    fn refused(text: &str) -> String {
+        let problem = json::<Receipt>(text.as_bytes()).unwrap_err();
+        serde_json::to_string(&problem).unwrap()
+    }
+
+    #[test]
+    fn an_error_names_the_field() {
+        assert!(
+            refused(r#"{"lines":[{"qty":1},{"qty":"2"}]}"#).contains(r#""field":"lines[1].qty""#)
+        );
+        assert!(refused(r#"{"lines":[{"qty":1.5}]}"#).contains(r#""field":"lines[0].qty""#));
+        assert!(refused(r#"{"lines":[{"qty":1.5}]}"#).contains("expected a whole number"));
+        assert!(refused(r#"{"lines":[{}]}"#).contains(r#""field":"lines[0].qty""#));
+        assert!(refused("{}").contains(r#""field":"lines""#));
+        assert!(refused(r#"{"lines":[{"qty":1,"x":2}]}"#).contains(r#""field":"lines[0].x""#));
+    }
+
+    #[test]
+    fn what_is_no_json_is_400_and_a_mark_before_it_is_fine() {
+        assert!(refused("{").contains(r#""status":400"#));
+        assert!(refused(r#"{"lines":[]} x"#).contains(r#""status":400"#));
+        assert!(json::<Receipt>("\u{feff}{\"lines\":[]}".as_bytes()).is_ok());
+    }
+}

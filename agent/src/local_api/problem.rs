@@ -1,0 +1,180 @@
+//! What the API answers when it does not do it: RFC 9457 with a stable code. The only place that turns errors into
+//! statuses.
+
+use std::error::Error;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use vitrina_host::when;
+
+use crate::ledger::{LedgerError, Refusal};
+use crate::receipt::Invalid;
+
+/// An answer of the kind `application/problem+json`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Problem {
+    #[serde(skip)]
+    http: StatusCode,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+    #[serde(flatten)]
+    more: Map<String, Value>,
+    #[serde(skip)]
+    retry_after_s: Option<u32>,
+}
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, Serialize)]
+struct FieldError {
+    field: String,
+    message: String,
+}
+
+impl Problem {
+    /// A problem with its code.
+    pub(crate) fn new(http: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            http,
+            title: http.canonical_reason().unwrap_or("Error"),
+            status: http.as_u16(),
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            more: Map::new(),
+            retry_after_s: None,
+        }
+    }
+
+    /// 422 about one field.
+    pub(crate) fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        let (field, message) = (field.into(), message.into());
+        let mut problem = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "validation_failed",
+            format!("{field}: {message}"),
+        );
+        problem.errors.push(FieldError { field, message });
+        problem
+    }
+
+    /// Our bug, which the log names.
+    pub(crate) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "the agent has a bug here; its log says more",
+        )
+    }
+
+    /// Adds a member.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
+        self.more.insert(name.to_owned(), value);
+        self
+    }
+
+    /// Code and words, for a command line.
+    pub(crate) fn in_words(&self) -> String {
+        format!("{}: {}", self.code, self.detail)
+    }
+
+    /// Whether what was asked for is wrong in itself.
+    pub(crate) fn is_of_fields(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    /// A refusal of the ledger.
+    pub(crate) fn refused(refusal: &Refusal) -> Self {
+        let conflict = |detail: &str| Self::new(StatusCode::CONFLICT, refusal.code(), detail);
+        match refusal {
+            Refusal::Conflict(existing) => {
+                conflict("this receipt line is in the ledger with another content").with(
+                    "existing",
+                    serde_json::json!({
+                        "id": existing.id.to_string(),
+                        "type": existing.kind.to_string(),
+                        "barcode": existing.scanned.as_str(),
+                        "qty": existing.qty,
+                        "at": when::rfc3339_ms(existing.at.0),
+                    }),
+                )
+            }
+            Refusal::VoidedBefore { .. } => conflict("this very movement was cancelled"),
+            Refusal::BeforeOpening { opened } => {
+                let at = when::rfc3339_ms(opened.0);
+                conflict(&format!(
+                    "it lies before the opening of {at} and is inside it; \"force\" books it all the same"
+                ))
+            }
+            Refusal::SourceIsBalances => {
+                conflict("the shop's 1C keeps the books of this shop; movements are not taken")
+            }
+            Refusal::NothingToCancel => conflict("there is no such receipt line to cancel"),
+            Refusal::Qty => Self::field("qty", "no quantity that this type can have"),
+            Refusal::Internal(kind) => {
+                Self::field("type", format!("{kind} is not accepted from outside"))
+            }
+            Refusal::Time => Self::field("at", "outside the years 1 to 9999"),
+            Refusal::TooLong => Self::field("receipt", "the texts are too long"),
+        }
+    }
+}
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        Self::field(invalid.field, invalid.message)
+    }
+}
+
+impl From<LedgerError> for Problem {
+    fn from(error: LedgerError) -> Self {
+        tracing::error!(
+            error = &error as &dyn Error,
+            "the ledger did not answer a terminal"
+        );
+        if error.is_disk_full() {
+            let full = "there is no room on the disk: nothing was booked";
+            return Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", full);
+        }
+        if matches!(error, LedgerError::NotEnrolled) {
+            let first = "this agent belongs to no shop yet: enrol it first";
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", first);
+        }
+        if error.is_transient() {
+            let mut problem = Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not_ready",
+                "the ledger is busy: nothing was booked, try again",
+            );
+            problem.retry_after_s = Some(1);
+            return problem;
+        }
+        Self::internal()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (self.http, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.http == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

@@ -1,0 +1,164 @@
+//! How the shop stands, in one object: for `status`, `GET /v1/status` and the metrics.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use vitrina_host::when;
+use vitrina_shared::TimeMs;
+use vitrina_shared::registers::Source;
+
+use crate::core::Core;
+use crate::ledger::LedgerError;
+use crate::ledger::numbers::{self, Numbers};
+use crate::situation::{HubState, Waiting};
+
+/// All of it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Status {
+    /// The shop; none before the enrolment.
+    pub(crate) shop: Option<String>,
+    /// The replica that is written.
+    pub(crate) replica: Option<String>,
+    /// Its last movement.
+    pub(crate) seq: u64,
+    /// The hub holds it up to here.
+    pub(crate) acked_seq: u64,
+    /// Movements of all replicas that the hub has not acknowledged.
+    pub(crate) pending: u64,
+    /// The last finished exchange.
+    pub(crate) last_exchange_at: Option<String>,
+    /// The shop's 1C last proved itself.
+    pub(crate) source_as_of: Option<String>,
+    /// Open records in quarantine.
+    pub(crate) quarantined: u64,
+    /// Barcodes on which 1C and ledger disagree.
+    pub(crate) disagreements: u64,
+    /// Who keeps the books.
+    source: Source,
+    /// Who should, where a person has yet to change it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_wanted: Option<Source>,
+    /// The time of the opening.
+    opened_at: Option<String>,
+    /// How many replicas have movements.
+    replicas: u64,
+    /// Movements of all of them.
+    movements: u64,
+    /// The hub's life.
+    hub_life: Option<String>,
+    /// How far the hub's clock is ahead, in milliseconds.
+    clock_skew_ms: Option<i64>,
+    /// Why the replica may not be the only continuation of its log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubt: Option<String>,
+    /// The line to the hub.
+    pub(crate) hub: HubState,
+    /// Files that lie in their drop folders and wait.
+    pub(crate) waiting: Vec<Waiting>,
+    /// Drop folders that cannot be read.
+    pub(crate) unreachable: Vec<Unreachable>,
+    /// The program's version.
+    version: &'static str,
+}
+
+/// A drop folder that cannot be read.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Unreachable {
+    pub(crate) folder: PathBuf,
+    pub(crate) why: String,
+}
+
+/// Reads it.
+///
+/// # Errors
+///
+/// [`LedgerError`].
+pub(crate) fn of(core: &Core) -> Result<Status, LedgerError> {
+    let numbers = core.read(numbers::numbers)?;
+    let situation = core.situation();
+    let folders = situation.folders().into_iter();
+    Ok(Status::new(
+        numbers,
+        situation.hub_state(),
+        situation.waiting(),
+        folders
+            .map(|(folder, why)| Unreachable { folder, why })
+            .collect(),
+    ))
+}
+
+impl Status {
+    fn new(
+        numbers: Numbers,
+        hub: HubState,
+        waiting: Vec<Waiting>,
+        unreachable: Vec<Unreachable>,
+    ) -> Self {
+        let time = |at: TimeMs| when::rfc3339_ms(at.0);
+        Self {
+            shop: numbers.shop.map(Into::into),
+            replica: numbers.replica.map(|replica| replica.to_string()),
+            seq: numbers.seq.0,
+            acked_seq: numbers.acked_seq.0,
+            pending: numbers.pending,
+            last_exchange_at: numbers.last_exchange_at.map(time),
+            source_as_of: numbers.source_as_of.map(time),
+            quarantined: numbers.quarantined,
+            disagreements: numbers.disagreements,
+            source: numbers.source,
+            source_wanted: (numbers.source != numbers.source_wanted)
+                .then_some(numbers.source_wanted),
+            opened_at: numbers.opened_at.map(time),
+            replicas: numbers.replicas,
+            movements: numbers.movements,
+            hub_life: numbers.life.map(|life| life.to_string()),
+            clock_skew_ms: numbers.skew_ms,
+            doubt: numbers.doubt,
+            hub,
+            waiting,
+            unreachable,
+            version: vitrina_host::commands::VERSION,
+        }
+    }
+
+    /// The same as lines for people: name and value.
+    pub(crate) fn rows(&self) -> Vec<[String; 2]> {
+        let none = || "–".to_owned();
+        let row = |name: &str, value: String| [name.to_owned(), value];
+        let optional =
+            |name: &str, value: &Option<String>| row(name, value.clone().unwrap_or_else(none));
+        let mut rows = vec![
+            optional("shop", &self.shop),
+            row("hub", self.hub.word().to_owned()),
+            row("pending", self.pending.to_string()),
+            optional("last_exchange_at", &self.last_exchange_at),
+            optional("source_as_of", &self.source_as_of),
+            optional("opened_at", &self.opened_at),
+            row("quarantined", self.quarantined.to_string()),
+            row("disagreements", self.disagreements.to_string()),
+            optional("replica", &self.replica),
+            row("seq", self.seq.to_string()),
+            row("acked_seq", self.acked_seq.to_string()),
+            row("version", self.version.to_owned()),
+        ];
+        rows.extend(
+            self.hub
+                .detail()
+                .map(|detail| row("hub_detail", detail.to_owned())),
+        );
+        rows.extend(self.doubt.clone().map(|doubt| row("doubt", doubt)));
+        rows.extend(self.waiting.iter().map(|file| {
+            row(
+                "waiting",
+                format!("{}: {}", file.file.display(), file.message),
+            )
+        }));
+        rows.extend(self.unreachable.iter().map(|one| {
+            row(
+                "unreachable",
+                format!("{}: {}", one.folder.display(), one.why),
+            )
+        }));
+        rows
+    }
+}

@@ -1,0 +1,351 @@
+//! The exchange with the hub: one loop that keeps a long-poll open, cuts it short for a commit, and comes back by
+//! itself from everything.
+//!
+//! A waiting request is never dropped, because that would close its connection: it is left to its own task, whose
+//! answer nobody applies, and the commit goes out on a second connection at once. While a push is on its way further
+//! commits wait for it and then go together.
+
+mod backoff;
+mod decisions;
+mod exchange;
+mod once;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use vitrina_host::sign::random_bytes;
+
+use crate::core::Core;
+use crate::hub_client::{HubClient, HubError};
+use crate::identity::Identity;
+use crate::ledger::{LedgerError, Show, Taken, register};
+use crate::situation::HubState;
+
+pub(crate) use once::{Summary, now};
+
+use backoff::Backoff;
+use exchange::{Ended, Errand, Wait};
+
+/// A hub that took our credentials away is asked so often whether it gave them back.
+const REVOKED: Duration = Duration::from_secs(30);
+/// The longest patience that a busy hub may ask of us.
+const PATIENCE_MAX: Duration = Duration::from_mins(1);
+/// Agents that start in one instant, after a power cut in a mall, spread over so long.
+const SPREAD_MS: u64 = 300;
+/// What a hub repeats although it was done is not done again in a tight loop.
+const AFTER_DECISIONS: Duration = Duration::from_secs(2);
+/// A wait that somebody else ended is not begun again at once.
+const AFTER_SUPERSEDED: Duration = Duration::from_secs(2);
+/// How long the goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Why an exchange did not come to its end. What was sent may have arrived; sending it again is safe.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SyncError {
+    /// The hub gave no frame.
+    #[error("the exchange with the hub failed")]
+    Hub(#[from] HubError),
+    /// The ledger failed.
+    #[error("the ledger failed during an exchange")]
+    Ledger(#[from] LedgerError),
+    /// The frame cannot be signed.
+    #[error("the exchange cannot be signed")]
+    Sign(#[from] vitrina_host::sign::SignError),
+    /// There was no enrolment.
+    #[error("this agent is not enrolled: vitrina-agent enrol --hub URL --code CODE")]
+    NotEnrolled,
+}
+
+impl SyncError {
+    /// A short word for status and log.
+    pub(crate) fn code(&self) -> &str {
+        match self {
+            Self::Hub(error) => error.code(),
+            Self::Ledger(_) => "ledger_failed",
+            Self::Sign(_) => "key_failed",
+            Self::NotEnrolled => "not_enrolled",
+        }
+    }
+}
+
+/// The way to the hub of one enrolment.
+pub(crate) struct Road {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) client: HubClient,
+    /// Random, new with every start: two of them in turn are two machines.
+    pub(crate) boot: [u8; 16],
+}
+
+impl Road {
+    /// The road that the enrolment and `agent.toml` name.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::NotEnrolled`], [`SyncError::Hub`] when the address cannot be used.
+    pub(crate) fn of(core: &Core, boot: [u8; 16]) -> Result<Self, SyncError> {
+        let identity = core.identity().ok_or(SyncError::NotEnrolled)?;
+        let client = HubClient::new(&identity.line(core.config(), core.folder()))?;
+        Ok(Self {
+            identity,
+            client,
+            boot,
+        })
+    }
+}
+
+/// A name for this start of the program.
+///
+/// # Errors
+///
+/// [`SyncError::Sign`] when there is no randomness.
+pub(crate) fn new_boot() -> Result<[u8; 16], SyncError> {
+    Ok(random_bytes()?)
+}
+
+/// Keeps the shop and the hub together until `stop`; then says goodbye.
+///
+/// # Errors
+///
+/// [`SyncError::Sign`] when there is no randomness at the start.
+pub(crate) async fn run(core: Core, stop: CancellationToken) -> Result<(), SyncError> {
+    let boot = new_boot()?;
+    let mut keeper = Keeper {
+        core,
+        stop,
+        backoff: Backoff::default(),
+        show: Show::All,
+        is_fresh: true,
+        is_untidy: true,
+    };
+    keeper
+        .rest(Duration::from_millis(random() % SPREAD_MS))
+        .await;
+    while !keeper.stop.is_cancelled() {
+        match Road::of(&keeper.core, boot) {
+            Ok(road) => keeper.travel(&road).await,
+            Err(error) => {
+                keeper
+                    .core
+                    .situation()
+                    .hub(HubState::failed(error.code(), &error));
+                keeper.wait_for_enrolment(REVOKED).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The loop's state.
+struct Keeper {
+    core: Core,
+    stop: CancellationToken,
+    backoff: Backoff,
+    show: Show,
+    is_fresh: bool,
+    /// Rows of an earlier life of the hub may lie about.
+    is_untidy: bool,
+}
+
+impl Keeper {
+    /// Goes to the hub and back until the enrolment changes or the agent stops.
+    async fn travel(&mut self, road: &Road) {
+        loop {
+            let wait = if self.is_fresh {
+                Wait::No
+            } else {
+                Wait::ForNews
+            };
+            let errand = Errand {
+                show: self.show,
+                wait,
+                goodbye: false,
+            };
+            let ended = exchange::go(&self.core, road, &errand, &self.stop).await;
+            match ended {
+                Ok(Ended::Stopped) => return self.say_goodbye(road).await,
+                Ok(Ended::CutShort) => {}
+                Ok(Ended::Answered {
+                    taken,
+                    brought,
+                    decisions,
+                }) => {
+                    self.connected(road);
+                    self.settle(&taken, brought).await;
+                    self.decide(decisions, &taken).await;
+                }
+                Err(error) => self.failed(&error).await,
+            }
+            if self.stop.is_cancelled() {
+                return self.say_goodbye(road).await;
+            }
+            if !self
+                .core
+                .identity()
+                .is_some_and(|now| Arc::ptr_eq(&now, &road.identity))
+            {
+                self.show = Show::All;
+                self.is_fresh = true;
+                return;
+            }
+        }
+    }
+
+    fn connected(&mut self, road: &Road) {
+        self.backoff.reset();
+        self.is_fresh = false;
+        self.core
+            .situation()
+            .hub(HubState::connected(road.client.url()));
+    }
+
+    /// What the answer means for the next exchange.
+    async fn settle(&mut self, taken: &Taken, brought: usize) {
+        self.show = if taken.show_all || taken.life_changed {
+            Show::All
+        } else {
+            Show::Changed
+        };
+        self.is_fresh = taken.more || taken.show_all || taken.life_changed || taken.superseded;
+        if let Some(replica) = taken.minted {
+            tracing::warn!(replica.id = %replica, "this ledger is not the only one of its name: it goes on under a new one");
+        }
+        if taken.odd_rows > 0 {
+            tracing::error!(
+                rows = taken.odd_rows,
+                "the hub sent totals that its movements do not explain: run verify"
+            );
+        }
+        if taken.ready_to_open {
+            self.core.ready_to_open().notify_one();
+        }
+        self.is_untidy |= taken.life_changed;
+        if self.is_untidy && !taken.more {
+            self.is_untidy = !self.tidy().await;
+        }
+        let moved = taken.acked > 0
+            || taken.taken > 0
+            || taken.minted.is_some()
+            || !taken.branched.is_empty();
+        if taken.superseded {
+            // Our own newer requests never let us see this: another machine has our key, or a person ran `sync`. Both
+            // sides go on, but not by ending each other's waits as fast as they can.
+            self.rest_for_news(AFTER_SUPERSEDED + Duration::from_millis(random() % 1_000))
+                .await;
+        } else if taken.retry_ms > 0 {
+            self.rest(Duration::from_millis(taken.retry_ms.into()).min(PATIENCE_MAX))
+                .await;
+        } else if brought > 0 && !moved && !self.is_fresh {
+            // The hub took nothing of what was brought: it builds an index, or something is wrong that only time heals.
+            let pause = self.backoff.next(random());
+            self.rest(pause).await;
+        }
+    }
+
+    /// Takes away registers that an earlier life of the hub wrote. Whether all are gone.
+    async fn tidy(&self) -> bool {
+        loop {
+            match self
+                .core
+                .ledger()
+                .db()
+                .write_background(register::tidy)
+                .await
+            {
+                Ok(true) => return true,
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "old registers were not taken away"
+                    );
+                    return false;
+                }
+            }
+        }
+    }
+
+    async fn decide(
+        &mut self,
+        decisions: Vec<vitrina_shared::wire::v1::DecisionV1>,
+        taken: &Taken,
+    ) {
+        if decisions.is_empty() {
+            return;
+        }
+        decisions::carry_out(&self.core, decisions).await;
+        if !taken.more {
+            self.rest_for_news(AFTER_DECISIONS).await;
+        }
+    }
+
+    /// Waits, but not when there is something to bring.
+    async fn rest_for_news(&self, span: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(span) => {}
+            () = self.core.committed().notified() => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    async fn failed(&mut self, error: &SyncError) {
+        self.is_fresh = true;
+        self.show = Show::All;
+        let is_refused = matches!(error, SyncError::Hub(HubError::Unauthorized { .. }));
+        self.core.situation().hub(if is_refused {
+            HubState::refused(error.code(), error)
+        } else {
+            HubState::failed(error.code(), error)
+        });
+        if is_refused {
+            self.wait_for_enrolment(REVOKED).await;
+            return;
+        }
+        let pause = self.backoff.next(random());
+        let asked = match error {
+            SyncError::Hub(error) => error.retry_after().unwrap_or_default(),
+            _ => Duration::ZERO,
+        };
+        self.rest(pause.max(asked.min(PATIENCE_MAX))).await;
+    }
+
+    async fn wait_for_enrolment(&self, at_most: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(at_most) => {}
+            () = self.core.enrolled().notified() => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    async fn rest(&self, span: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(span) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// The last exchange: what is pending goes along, and the hub knows that the silence is meant.
+    async fn say_goodbye(&self, road: &Road) {
+        if !self.core.situation().is_connected() {
+            return;
+        }
+        let errand = Errand {
+            show: Show::Changed,
+            wait: Wait::No,
+            goodbye: true,
+        };
+        let nobody_stops_it = CancellationToken::new();
+        let last = exchange::go(&self.core, road, &errand, &nobody_stops_it);
+        if let Ok(Err(error)) = tokio::time::timeout(GOODBYE, last).await {
+            tracing::info!(
+                error = &error as &dyn std::error::Error,
+                "the hub did not hear the goodbye"
+            );
+        }
+    }
+}
+
+/// Any number, for spreading waits; when the system has none, no spreading.
+fn random() -> u64 {
+    random_bytes().map_or(0, u64::from_le_bytes)
+}

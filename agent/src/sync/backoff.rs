@@ -1,0 +1,62 @@
+//! How long to wait before the hub is asked again.
+
+use std::time::Duration;
+
+/// The first wait after a failure.
+const BASE_MS: u64 = 250;
+
+/// The longest wait: with the time one attempt takes, an agent is back within 30 s of the hub's return.
+const CAP_MS: u64 = 20_000;
+
+/// Waits that grow with every failure, spread so that a fleet does not come back in one instant.
+#[derive(Debug, Default)]
+pub(crate) struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// All is well again.
+    pub(crate) fn reset(&mut self) {
+        self.failures = 0;
+    }
+
+    /// The next wait: between half and all of a span that doubles up to the cap. `random` is any random number.
+    pub(crate) fn next(&mut self, random: u64) -> Duration {
+        let span = BASE_MS
+            .saturating_mul(1 << self.failures.min(10))
+            .min(CAP_MS);
+        self.failures = self.failures.saturating_add(1);
+        Duration::from_millis(span / 2 + random % (span / 2 + 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_the_cap_and_start_again_after_a_success() {
+        let mut backoff = Backoff::default();
+        let longest: Vec<_> = (0..12).map(|_| backoff.next(u64::MAX - 1)).collect();
+
+        assert!(longest[0] <= Duration::from_millis(BASE_MS));
+        assert!(
+            longest
+                .iter()
+                .all(|wait| *wait <= Duration::from_millis(CAP_MS))
+        );
+        assert!(longest[11] >= Duration::from_millis(CAP_MS / 2));
+
+        backoff.reset();
+        assert!(backoff.next(0) <= Duration::from_millis(BASE_MS));
+    }
+
+    #[test]
+    fn two_agents_do_not_come_back_together() {
+        let (mut one, mut other) = (Backoff::default(), Backoff::default());
+        for _ in 0..8 {
+            let _ = (one.next(1), other.next(1));
+        }
+        assert_ne!(one.next(1_000), other.next(7_000));
+    }
+}

@@ -1,0 +1,151 @@
+//! Who may call what. Whatever is not allowed here is refused.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderMap, header};
+
+use crate::error::{ApiError, Code};
+use crate::keys::{KeyCheck, Keyring, Principal, Role};
+
+/// So many failures of an address within [`WINDOW`] are answered by name; after that only that there were too many.
+const MAX_FAILURES: u32 = 20;
+const WINDOW: Duration = Duration::from_mins(1);
+/// So many addresses are remembered.
+const MAX_ADDRESSES: usize = 10_000;
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everybody.
+    Open,
+    /// A shop, which proves itself in the body: a code, or a frame signed by its device.
+    Shop,
+    /// Keys with one of these roles, and roles that include one.
+    Roles(&'static [Role]),
+}
+
+/// The website's routes.
+pub(crate) const WEBSITE: Access = Access::Roles(&[Role::Website]);
+/// Head office's.
+pub(crate) const OFFICE: Access = Access::Roles(&[Role::Office]);
+/// The ERP's.
+pub(crate) const ERP: Access = Access::Roles(&[Role::Erp]);
+/// Both of theirs.
+pub(crate) const OFFICE_OR_ERP: Access = Access::Roles(&[Role::Office, Role::Erp]);
+/// The admins'.
+pub(crate) const ADMIN: Access = Access::Roles(&[Role::Admin]);
+
+impl Access {
+    /// Whether a key of this role may call.
+    pub(crate) fn allows(self, role: Role) -> bool {
+        match self {
+            Self::Open | Self::Shop => true,
+            Self::Roles(roles) => roles.iter().any(|needed| includes(role, *needed)),
+        }
+    }
+}
+
+/// website ⊂ office ⊂ admin; erp ⊂ admin.
+fn includes(role: Role, needed: Role) -> bool {
+    match role {
+        Role::Admin => true,
+        Role::Office => matches!(needed, Role::Office | Role::Website),
+        Role::Website => needed == Role::Website,
+        Role::Erp => needed == Role::Erp,
+    }
+}
+
+/// Decides about a call; who calls, where a key was needed.
+///
+/// # Errors
+///
+/// 401 `unauthorized` or `revoked`, 403 `forbidden`.
+pub(crate) fn authorize(keys: &Keyring, access: Access, headers: &HeaderMap) -> Result<Option<Principal>, ApiError> {
+    if !matches!(access, Access::Roles(_)) {
+        return Ok(None);
+    }
+    let Some(secret) = bearer(headers) else {
+        return Err(ApiError::new(Code::Unauthorized, "send the key as Authorization: Bearer KEY"));
+    };
+    match keys.check(secret) {
+        KeyCheck::Known(principal) if access.allows(principal.role) => Ok(Some(principal)),
+        KeyCheck::Known(principal) => {
+            Err(ApiError::new(Code::Forbidden, format!("a key of the role {} may not do this", principal.role)))
+        }
+        KeyCheck::Revoked => Err(ApiError::new(Code::Revoked, "")),
+        KeyCheck::Unknown => Err(ApiError::new(Code::Unauthorized, "nobody knows this key")),
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
+}
+
+/// Counts who fails to prove himself. This machine itself is never shut out: a proxy in front of the hub looks like it.
+#[derive(Debug, Default)]
+pub(crate) struct Failures(Mutex<HashMap<IpAddr, (Instant, u32)>>);
+
+impl Failures {
+    /// A call of this address failed to prove itself: the error it gets.
+    pub(crate) fn count(&self, address: Option<IpAddr>, now: Instant, error: ApiError) -> ApiError {
+        let Some(address) = address.filter(|address| !address.is_loopback()) else { return error };
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.len() >= MAX_ADDRESSES {
+            failures.retain(|_, (since, _)| now.duration_since(*since) < WINDOW);
+        }
+        let (since, count) = failures.entry(address).or_insert((now, 0));
+        if now.duration_since(*since) >= WINDOW {
+            (*since, *count) = (now, 0);
+        }
+        *count = count.saturating_add(1);
+        if *count > MAX_FAILURES {
+            return ApiError::new(Code::RateLimited, "too many calls without a valid key").retry_after(60);
+        }
+        error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_roles_are_nested_as_the_interface_says() {
+        let may = |role| [WEBSITE, OFFICE, ERP, OFFICE_OR_ERP, ADMIN].map(|access| access.allows(role));
+
+        assert_eq!(may(Role::Website), [true, false, false, false, false]);
+        assert_eq!(may(Role::Office), [true, true, false, true, false]);
+        assert_eq!(may(Role::Erp), [false, false, true, true, false]);
+        assert_eq!(may(Role::Admin), [true; 5]);
+    }
+
+    #[test]
+    fn a_call_without_a_key_or_with_an_unknown_one_is_refused() {
+        let (keys, mut headers) = (Keyring::default(), HeaderMap::new());
+        let refused = |headers: &HeaderMap| authorize(&keys, WEBSITE, headers).unwrap_err().code();
+
+        assert_eq!(refused(&headers), Code::Unauthorized);
+        for wrong in ["Bearer nobody", "Basic abc", "Bearer", "bearer "] {
+            headers.insert(header::AUTHORIZATION, wrong.parse().unwrap());
+            assert_eq!(refused(&headers), Code::Unauthorized, "{wrong}");
+        }
+        assert_eq!(authorize(&keys, Access::Open, &headers).unwrap(), None);
+    }
+
+    #[test]
+    fn who_fails_too_often_is_told_to_wait_and_this_machine_is_not() {
+        let (failures, now) = (Failures::default(), Instant::now());
+        let fail = |address: &str, at| {
+            failures.count(Some(address.parse().unwrap()), at, ApiError::new(Code::Unauthorized, "")).code()
+        };
+
+        assert!((0..20).all(|_| fail("10.0.0.1", now) == Code::Unauthorized));
+        assert_eq!(fail("10.0.0.1", now), Code::RateLimited);
+        assert_eq!(fail("10.0.0.1", now + WINDOW), Code::Unauthorized);
+        assert!((0..50).all(|_| fail("127.0.0.1", now) == Code::Unauthorized));
+    }
+}

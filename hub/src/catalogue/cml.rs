@@ -1,0 +1,155 @@
+//! CommerceML `import`, `offers`, `prices` and the classifier.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::Seek;
+
+use vitrina_host::cml::{self, CmlReader, Event, Item as CmlItem};
+use vitrina_host::number;
+use vitrina_shared::Money;
+use vitrina_shared::registers::Item;
+
+use super::{ImportError, Sink};
+use crate::store::CatalogueRow;
+
+/// The most entries of dictionaries that are remembered.
+const MAX_WORDS: usize = 1_000_000;
+/// The longest value of an attribute, in characters.
+const MAX_VALUE_CHARS: usize = 500;
+
+/// The names behind the ids of properties, their values and price types.
+#[derive(Default)]
+struct Words {
+    properties: HashMap<String, String>,
+    values: HashMap<String, String>,
+    currencies: HashMap<String, String>,
+}
+
+impl Words {
+    fn learn(&mut self, event: &Event<'_>) {
+        if self.properties.len() + self.values.len() > MAX_WORDS {
+            return;
+        }
+        match event {
+            Event::Property(entry) => {
+                self.properties.insert(entry.id.to_owned(), entry.name.to_owned());
+            }
+            Event::PropertyValue { id, value, .. } => {
+                self.values.insert((*id).to_owned(), (*value).to_owned());
+            }
+            Event::PriceType { entry, currency } => {
+                self.currencies.insert(entry.id.to_owned(), (*currency).to_owned());
+            }
+            Event::Header(_) | Event::Package(_) | Event::Warehouse(_) | Event::Product(_) | Event::Offer(_) => {}
+        }
+    }
+
+    /// What an element says of its goods.
+    fn item(&self, item: &CmlItem) -> Item {
+        let mut attributes = BTreeMap::new();
+        for (id, value) in item.properties() {
+            if let Some(name) = self.properties.get(id) {
+                add(&mut attributes, name, self.values.get(value).map_or(value, String::as_str));
+            }
+        }
+        for (name, value) in item.characteristics() {
+            add(&mut attributes, name, value);
+        }
+        // The retail price is the first that is named without a quantity it begins with.
+        let price = item.prices().find(|price| price.min_qty.is_none_or(|min| min <= 1)).map(|price| {
+            let written = if price.currency.is_empty() {
+                self.currencies.get(price.type_id).map_or("", String::as_str)
+            } else {
+                price.currency
+            };
+            money(price.amount, written)
+        });
+        let text = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
+        Item {
+            article: text(item.article()),
+            name: text(item.name()),
+            attributes,
+            price,
+            external_id: text(item.id()),
+            unique: false,
+        }
+    }
+}
+
+/// An amount in a currency as files write it; roubles where it says nothing that is known.
+pub(super) fn money(hundredths: i64, written: &str) -> Money {
+    let currency = number::currency(written).parse().unwrap_or(vitrina_shared::money::Currency::RUB);
+    Money { hundredths, currency }
+}
+
+/// The names that every source has for the attributes of jewellery; others stay as they are.
+pub(super) fn attribute_name(name: &str) -> String {
+    let lower = name.trim().to_lowercase();
+    let known = match lower.as_str() {
+        "размер" | "размер кольца" | "size" => "size",
+        "вставка" | "вставки" | "камень" | "stone" => "stone",
+        "металл" | "metal" => "metal",
+        "проба" | "fineness" => "fineness",
+        "вес" | "масса" | "вес, г" | "weight" => "weight",
+        "цвет" | "color" | "colour" => "color",
+        "производитель" | "бренд" | "brand" => "brand",
+        _ => return name.trim().to_owned(),
+    };
+    known.to_owned()
+}
+
+/// Adds an attribute under the name that every source has for it.
+pub(super) fn add(attributes: &mut BTreeMap<String, String>, name: &str, value: &str) {
+    let value: String = value.trim().chars().take(MAX_VALUE_CHARS).collect();
+    let name = attribute_name(name);
+    if !name.is_empty() && !value.is_empty() {
+        attributes.insert(name, value);
+    }
+}
+
+/// Takes a file that is whole.
+pub(super) fn import(sink: &mut Sink<'_>, file: &mut File) -> Result<(), ImportError> {
+    let name = sink.name.clone();
+    let wrong = |source| ImportError::Cml { name: name.clone(), source };
+    let read = |source| ImportError::Read { name: name.clone(), source };
+    cml::check(&mut *file).map_err(wrong)?;
+    file.rewind().map_err(read)?;
+    let mut reader = CmlReader::open(file).map_err(wrong)?;
+    let mut words = Words::default();
+    let mut has_stock = false;
+    while let Some(event) = reader.next_event().map_err(wrong)? {
+        words.learn(&event);
+        if let Event::Product(item) | Event::Offer(item) = event {
+            has_stock |= item.has_stock_element();
+            take(sink, &words, item)?;
+        }
+    }
+    if has_stock {
+        sink.warn(0, "the quantities are left out: stock is what the shops' agents say");
+    }
+    Ok(())
+}
+
+fn take(sink: &mut Sink<'_>, words: &Words, item: &CmlItem) -> Result<(), ImportError> {
+    for problem in item.problems() {
+        sink.warn(item.line(), &format!("{}: \"{}\"", problem.code, problem.text));
+    }
+    if item.is_deleted() || item.is_service() {
+        return Ok(());
+    }
+    let says = words.item(item);
+    let barcodes: Vec<_> = item.barcodes().filter_map(|text| sink.barcode(item.line(), text)).collect();
+    if says.external_id.is_none() && barcodes.is_empty() {
+        sink.warn(item.line(), "neither an id nor a barcode");
+        return Ok(());
+    }
+    // A price file names the offer and nothing else of it.
+    let is_price_only = barcodes.is_empty() && says.name.is_none() && says.attributes.is_empty();
+    match (says.price, &says.external_id) {
+        (Some(price), Some(code)) if is_price_only => {
+            let code = code.clone();
+            sink.push(CatalogueRow::Price { code, price })
+        }
+        _ => sink.push(CatalogueRow::Item { barcodes, says }),
+    }
+}

@@ -1,0 +1,268 @@
+//! The commands of `vitrina-hub`: each works alone on its data folder, and beside a server through it.
+
+mod import;
+mod key;
+mod query;
+mod quarantine;
+mod serve;
+mod shop;
+mod upkeep;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use vitrina_host::commands::{self, CompletionShell, VERSION};
+use vitrina_host::config::{self, ConfigError, DataArgs, DataFolder};
+use vitrina_host::control::{self, ControlRequest, Place, absolute_from};
+use vitrina_host::log::{self, LogArgs, LogOf};
+use vitrina_host::output::{Exit, Lang, Out, OutError};
+
+use crate::config::{Config, FILE};
+use crate::core::{Core, Init};
+use crate::demo;
+
+/// The hub: merges the stock of all shops and serves website, head office and admins
+#[derive(Debug, Parser)]
+#[command(name = "vitrina-hub", version = VERSION, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    log: LogArgs,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Runs the server
+    Serve(serve::ServeArgs),
+    /// Adds, shows and changes shops
+    #[command(subcommand)]
+    Shop(shop::ShopVerb),
+    /// Makes, lists and ends API keys
+    #[command(subcommand)]
+    Key(key::KeyVerb),
+    /// Imports catalogue, prices and other codes: CommerceML, CSV, zip
+    Import(import::ImportArgs),
+    /// What is in stock, and where
+    Stock(query::StockArgs),
+    /// What was sold, the latest first
+    Sales(query::SalesArgs),
+    /// How old each shop's numbers are
+    Lag(query::LagArgs),
+    /// How a number came about
+    Explain(query::ExplainArgs),
+    /// Whether the books balance
+    Verify(upkeep::VerifyArgs),
+    /// Where a shop's 1C and its ledger disagree
+    #[command(subcommand)]
+    Diff(quarantine::DiffVerb),
+    /// Records that shops hold back
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineVerb),
+    /// Every level, as a file
+    Export(query::ExportArgs),
+    /// Writes a consistent copy of the database, beside everything else
+    Backup(upkeep::BackupArgs),
+    /// Puts a copy back; the shops then fill in what is missing
+    Restore(upkeep::RestoreArgs),
+    /// Plays a small chain of real processes on this machine, and proves that everybody agrees
+    Demo(demo::DemoArgs),
+    /// Prints the completions for a shell
+    Completions {
+        /// The shell
+        shell: CompletionShell,
+    },
+    /// Prints the manual page
+    Man,
+}
+
+/// What a command works with.
+struct Context<'a> {
+    core: &'a Arc<Core>,
+    out: &'a mut Out,
+    json: bool,
+    /// Where the caller stands: relative names start there.
+    cwd: PathBuf,
+}
+
+impl Context<'_> {
+    /// A file that the caller named.
+    fn file(&self, path: &Path) -> PathBuf {
+        absolute_from(&self.cwd, path)
+    }
+
+    fn lang(&self) -> Lang {
+        self.out.lang()
+    }
+}
+
+/// Wrong usage that only the command itself could see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+/// Runs the program: its arguments, its exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers; a broken pipe is nobody's fault.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    let lang = Lang::chosen(None).unwrap_or(Lang::En);
+    let mut out = Out::console(lang);
+    let outcome = run(cli, &mut out);
+    let exit = report(outcome, &mut out);
+    match out.finish() {
+        Ok(()) | Err(OutError::Gone) => exit.into(),
+        Err(_) => Exit::Failed.into(),
+    }
+}
+
+/// Tells what went wrong, and with which code to end.
+fn report(outcome: anyhow::Result<Exit>, out: &mut Out) -> Exit {
+    let error = match outcome {
+        Ok(exit) => return exit,
+        Err(error) => error,
+    };
+    if matches!(error.downcast_ref::<OutError>(), Some(OutError::Gone)) {
+        return Exit::Done;
+    }
+    out.error(error.as_ref());
+    let is_usage = error.is::<Usage>() || error.downcast_ref::<ConfigError>().is_some_and(ConfigError::is_usage);
+    if is_usage { Exit::Usage } else { Exit::Failed }
+}
+
+fn run(cli: Cli, out: &mut Out) -> anyhow::Result<Exit> {
+    match &cli.verb {
+        Verb::Completions { shell } => {
+            commands::completions(Cli::command(), *shell, out)?;
+            return Ok(Exit::Done);
+        }
+        Verb::Man => {
+            commands::man(Cli::command(), out)?;
+            return Ok(Exit::Done);
+        }
+        Verb::Demo(args) => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            return Ok(runtime.block_on(demo::run(args, out)));
+        }
+        _ => {}
+    }
+    let data = cli.data.existing_or_made()?;
+    let config: Config = config::load(data.path(), FILE)?;
+    out.speak(Lang::chosen(config.language)?);
+    let is_server = matches!(cli.verb, Verb::Serve(_));
+    let of = if is_server { LogOf::Server(data.path()) } else { LogOf::Command };
+    let _log = log::start(of, &cli.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match cli.verb {
+        Verb::Serve(args) => runtime.block_on(serve::serve(data, args, out)),
+        Verb::Restore(args) => runtime.block_on(upkeep::restore(data, args, out)),
+        verb => alone_or_beside(&runtime, data, (verb, cli.json), out),
+    }
+}
+
+/// Runs a command here when nobody owns the folder, else in the server that does.
+fn alone_or_beside(
+    runtime: &tokio::runtime::Runtime,
+    data: DataFolder,
+    (verb, json): (Verb, bool),
+    out: &mut Out,
+) -> anyhow::Result<Exit> {
+    let request = ControlRequest::of_this_process(out.lang(), out.is_terminal())?;
+    let _lock = match control::find(data.path())? {
+        Place::Beside(client) => return Ok(client.run(&request, out)?),
+        Place::Alone(lock) => lock,
+    };
+    runtime.block_on(async {
+        let core = Core::open(data, Init::Refuse).await?;
+        let context = Context { core: &core, out, json, cwd: request.cwd };
+        let outcome = dispatch(verb, context).await;
+        core.close().await;
+        outcome
+    })
+}
+
+/// Runs a command that another process asks of this server.
+fn answer(core: &Arc<Core>, request: &ControlRequest, out: &mut Out) -> Exit {
+    let argv = request.argv.iter().map(OsString::from);
+    let cli = match Cli::try_parse_from(argv) {
+        Ok(cli) => cli,
+        Err(error) => {
+            out.note(error.to_string());
+            return Exit::Usage;
+        }
+    };
+    let outcome = {
+        let context = Context { core, out: &mut *out, json: cli.json, cwd: request.cwd.clone() };
+        tokio::runtime::Handle::current().block_on(dispatch(cli.verb, context))
+    };
+    report(outcome, out)
+}
+
+async fn dispatch(verb: Verb, context: Context<'_>) -> anyhow::Result<Exit> {
+    match verb {
+        Verb::Shop(verb) => shop::run(verb, context).await,
+        Verb::Key(verb) => key::run(verb, context).await,
+        Verb::Import(args) => import::run(args, context).await,
+        Verb::Stock(args) => query::stock(args, context).await,
+        Verb::Sales(args) => query::sales(args, context).await,
+        Verb::Lag(args) => query::lag(args, context).await,
+        Verb::Explain(args) => query::explain(args, context).await,
+        Verb::Verify(args) => upkeep::verify(args, context).await,
+        Verb::Diff(verb) => quarantine::diff(verb, context).await,
+        Verb::Quarantine(verb) => quarantine::run(verb, context).await,
+        Verb::Export(args) => query::export(args, context).await,
+        Verb::Backup(args) => upkeep::backup(args, context).await,
+        Verb::Serve(_) | Verb::Restore(_) | Verb::Demo(_) | Verb::Completions { .. } | Verb::Man => {
+            Err(Usage("this command does not run beside a server".to_owned()).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_words_of_the_contract_are_understood() {
+        for line in [
+            "shop add S017 --name T --city Moscow --lat 55.7 --lon 37.6 --tz Europe/Moscow --type warehouse --external-id G \
+             --warehouse W1 --warehouse W2=unavailable --source balances --source-every 30m --holds auto --local-prefix 2 --publish off",
+            "shop add --from shops.csv --out codes.csv",
+            "shop list --not-enrolled",
+            "shop set S017 --publish on",
+            "key add --role website --name shop",
+            "key revoke shop",
+            "import a.xml b.zip --dry-run",
+            "stock 2000018987155 --shop S017 --city Moscow --size 17.5",
+            "lag --max 5m",
+            "explain 2000018987155 --shop S017",
+            "verify --shop S017 --repair",
+            "diff list --shop S017",
+            "quarantine retry 00112233445566778899aabbccddeeff --force",
+            "export ndjson --out f.ndjson",
+            "serve --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --init",
+            "restore f",
+        ] {
+            let argv = ["vitrina-hub", "--data", "d"].into_iter().chain(line.split_whitespace());
+            assert!(Cli::try_parse_from(argv).is_ok(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! `serve`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use vitrina_host::config::{self, DataFolder};
+use vitrina_host::control::{self, Control};
+use vitrina_host::os;
+use vitrina_host::output::{Exit, Out};
+
+use crate::config::LISTEN;
+use crate::core::{Core, Init};
+use crate::{catalogue, exchange, server};
+
+/// A drop folder's thread is given so long to end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ServeArgs {
+    /// Where the server listens; port 0 picks one [default: 127.0.0.1:8420]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Where the metrics are free to read
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_listen: Option<SocketAddr>,
+    /// Begins a new life where an earlier one has left its traces and its database is gone
+    #[arg(long)]
+    init: bool,
+}
+
+/// Serves until it is told to stop.
+pub(super) async fn serve(data: DataFolder, args: ServeArgs, out: &mut Out) -> anyhow::Result<Exit> {
+    let _lock = control::own(data.path())?;
+    let init = if args.init { Init::NewLife } else { Init::Refuse };
+    let core = Core::open(data, init).await?;
+    let outcome = serve_core(&core, args, out).await;
+    core.close().await;
+    outcome
+}
+
+async fn serve_core(core: &Arc<Core>, args: ServeArgs, out: &mut Out) -> anyhow::Result<Exit> {
+    let listen = config::choose(args.listen, config::environment("VITRINA_LISTEN")?, core.config.listen, LISTEN);
+    let metrics_listen = args.metrics_listen.or(core.config.metrics_listen);
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let metrics = match metrics_listen {
+        Some(at) => Some(TcpListener::bind(at).await.with_context(|| format!("cannot listen on {at}"))?),
+        None => None,
+    };
+    core.store.abandon_imports().await?;
+    // What imports left that a stop cut off.
+    let _ = std::fs::remove_dir_all(core.data.join("spool"));
+    let filling = Arc::clone(core);
+    tokio::task::spawn_blocking(move || filling.view().map(|_| ())).await??;
+    for shop in core.store.being_indexed().await? {
+        tokio::spawn(exchange::build_index(Arc::clone(core), shop));
+    }
+    let stop = CancellationToken::new();
+    let control = Control::bind(core.data.path()).await?;
+    let asked = Arc::clone(core);
+    let commands = tokio::spawn(control.serve(
+        Arc::new(move |request, out| super::answer(&asked, request, out)),
+        stop.clone().cancelled_owned(),
+    ));
+    let folders = catalogue::watch(core)?;
+    out.line(format!("ready http://{}", listener.local_addr()?))?;
+    std::io::Write::flush(out)?;
+    let signal = stop.clone();
+    tokio::spawn(async move {
+        if let Err(error) = os::stop_signal().await {
+            tracing::error!(error = &error as &dyn std::error::Error, "the stop signal cannot be heard");
+        }
+        signal.cancel();
+    });
+    server::run(Arc::clone(core), listener, metrics, stop.clone().cancelled_owned()).await?;
+    stop.cancel();
+    for folder in folders {
+        folder.stop(PATIENCE);
+    }
+    // A command that is still running is cut off: what it wrote so far is whole.
+    let _ = tokio::time::timeout(PATIENCE, commands).await;
+    Ok(Exit::Done)
+}

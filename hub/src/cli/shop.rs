@@ -1,0 +1,298 @@
+//! `shop add|list|show|set|recode|revoke|close`.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use vitrina_host::csv::{Column, CsvReader, Line, Row, Table};
+use vitrina_host::output::{Cell, CsvOut, Exit};
+use vitrina_host::{os, say, when};
+use vitrina_shared::ShopId;
+
+use super::{Context, Usage};
+use crate::shops::{self, EnrolCode, Fields, NewShop};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum ShopVerb {
+    /// Adds a shop, or the whole chain from a file; prints one-time codes for `vitrina-agent enrol`
+    Add(AddArgs),
+    /// All shops
+    List {
+        /// Only those where no device was enrolled yet
+        #[arg(long)]
+        not_enrolled: bool,
+    },
+    /// One shop
+    Show {
+        /// The shop
+        shop: ShopId,
+    },
+    /// Changes what is said of a shop; its settings travel to it
+    Set {
+        /// The shop
+        shop: ShopId,
+        #[command(flatten)]
+        fields: Box<Fields>,
+    },
+    /// Makes a new one-time code; the one before opens nothing any more
+    Recode {
+        /// The shop
+        shop: ShopId,
+    },
+    /// Ends the shop's credentials; its agent sells on, its levels are unknown
+    Revoke {
+        /// The shop
+        shop: ShopId,
+    },
+    /// Takes the shop off the website for good
+    Close {
+        /// The shop
+        shop: ShopId,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct AddArgs {
+    /// The shop's name for ever, such as S017
+    #[arg(required_unless_present = "from", conflicts_with = "from")]
+    shop: Option<ShopId>,
+    #[command(flatten)]
+    fields: Box<Fields>,
+    /// A CSV file with a line for each shop
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// Where the codes of a chain are written
+    #[arg(long, value_name = "FILE", requires = "from")]
+    out: Option<PathBuf>,
+    /// Only checks
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) async fn run(verb: ShopVerb, mut context: Context<'_>) -> anyhow::Result<Exit> {
+    match verb {
+        ShopVerb::Add(args) => add(args, context).await,
+        ShopVerb::List { not_enrolled } => list(not_enrolled, context).await,
+        ShopVerb::Show { shop } => show(shop, context).await,
+        ShopVerb::Set { shop, fields } => {
+            let row = shops::set(context.core, shop, *fields).await?;
+            show(row.shop, context).await
+        }
+        ShopVerb::Recode { shop } => {
+            let code = shops::recode(context.core, shop).await?;
+            print_code(&code, &mut context)
+        }
+        ShopVerb::Revoke { shop } => {
+            shops::revoke(context.core, shop.clone()).await?;
+            done(&mut context, &shop, "revoked", "отозван")
+        }
+        ShopVerb::Close { shop } => {
+            shops::close(context.core, shop.clone()).await?;
+            done(&mut context, &shop, "closed", "закрыт")
+        }
+    }
+}
+
+fn done(context: &mut Context<'_>, shop: &ShopId, english: &str, russian: &str) -> anyhow::Result<Exit> {
+    if context.json {
+        context.out.json(&serde_json::json!({ "shop": shop, "done": english }))?;
+    } else {
+        let text = say!(context.lang(), "{shop} is {english}", "{shop}: {russian}");
+        context.out.line(text)?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn add(args: AddArgs, mut context: Context<'_>) -> anyhow::Result<Exit> {
+    if let Some(file) = &args.from {
+        let new = read_chain(&context.file(file))?;
+        return add_chain(new, &args, context).await;
+    }
+    let Some(shop) = args.shop else { return Err(Usage("name the shop, or give --from FILE".to_owned()).into()) };
+    let new = NewShop { shop, fields: *args.fields };
+    if args.dry_run {
+        shops::check_all(vec![new])?;
+        return Ok(Exit::Done);
+    }
+    let code = shops::add(context.core, new).await?;
+    print_code(&code, &mut context)
+}
+
+fn print_code(code: &EnrolCode, context: &mut Context<'_>) -> anyhow::Result<Exit> {
+    if context.json {
+        context.out.json(code)?;
+    } else {
+        context.out.line(&code.code)?;
+        let until = when::rfc3339_ms(code.expires_at.0);
+        let shop = &code.shop;
+        let text = say!(
+            context.lang(),
+            "for {shop}, once, until {until}: vitrina-agent --data DIR enrol --hub URL --code CODE",
+            "для {shop}, один раз, до {until}: vitrina-agent --data DIR enrol --hub URL --code CODE"
+        );
+        context.out.note(text);
+    }
+    Ok(Exit::Done)
+}
+
+async fn add_chain(new: Vec<NewShop>, args: &AddArgs, context: Context<'_>) -> anyhow::Result<Exit> {
+    let count = new.len();
+    if args.dry_run {
+        shops::check_all(new)?;
+        let text = say!(context.lang(), "{count} shops can be added", "можно добавить магазинов: {count}");
+        context.out.line(text)?;
+        return Ok(Exit::Done);
+    }
+    let codes = shops::add_all(context.core, new).await?;
+    if let Some(file) = &args.out {
+        let path = context.file(file);
+        // Codes are secrets until they are used.
+        os::write_secret(&path, &codes_csv(&codes)?).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if context.json {
+        context.out.json(&codes)?;
+    } else if args.out.is_some() {
+        let text = say!(context.lang(), "{count} shops were added", "добавлено магазинов: {count}");
+        context.out.line(text)?;
+    } else {
+        context.out.write_all(&codes_csv(&codes)?)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn codes_csv(codes: &[EnrolCode]) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut csv = CsvOut::separated(&mut bytes, b';');
+    csv.header(&["shop", "code", "expires_at"])?;
+    for code in codes {
+        let until = when::rfc3339_ms(code.expires_at.0);
+        csv.row(&[Cell::Text(code.shop.as_str()), Cell::Text(&code.code), Cell::Text(&until)])?;
+    }
+    csv.finish()?;
+    Ok(bytes)
+}
+
+/// The shops of a file; all of them, or an error that names the line.
+fn read_chain(path: &Path) -> anyhow::Result<Vec<NewShop>> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut reader = CsvReader::open(file).with_context(|| format!("cannot read {}", path.display()))?;
+    if reader.header().table() != Table::Shops {
+        let found = reader.header().table();
+        anyhow::bail!("{} is a file of {found}; one of shops has the columns shop, name, city …", path.display());
+    }
+    let mut new = Vec::new();
+    while let Some(line) = reader.next_line().with_context(|| format!("cannot read {}", path.display()))? {
+        let row = match line {
+            Line::Row(row) => row,
+            Line::Bad(bad) => anyhow::bail!("{}, line {}: {}", path.display(), bad.line, bad.reason),
+        };
+        new.push(new_shop(&row).with_context(|| format!("{}, line {}", path.display(), row.line()))?);
+    }
+    Ok(new)
+}
+
+fn new_shop(row: &Row<'_>) -> anyhow::Result<NewShop> {
+    let shop: ShopId = row.get(Column::Shop).context("no shop")?.parse()?;
+    let text = |column| row.get(column).map(str::to_owned);
+    let number = |column: Column| -> anyhow::Result<Option<f64>> {
+        let Some(text) = row.get(column) else { return Ok(None) };
+        let number = text.replace(',', ".").parse();
+        number.map(Some).with_context(|| format!("{}: \"{text}\" is no number", column.name()))
+    };
+    let list = |column| -> Option<Vec<String>> {
+        let list: Vec<String> =
+            row.get(column)?.split(['|', ' ']).filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        (!list.is_empty()).then_some(list)
+    };
+    let fields = Fields {
+        name: text(Column::Name),
+        city: text(Column::City),
+        address: text(Column::Address),
+        lat: number(Column::Lat)?,
+        lon: number(Column::Lon)?,
+        tz: text(Column::Tz),
+        hours: text(Column::Hours),
+        shop_type: choice(row, Column::Type)?,
+        external_id: text(Column::ExternalId),
+        warehouses: list(Column::Warehouse),
+        source: choice(row, Column::Source)?,
+        source_every: match row.get(Column::SourceEvery) {
+            Some(text) => Some(text.parse().with_context(|| format!("source_every: \"{text}\""))?),
+            None => None,
+        },
+        holds: choice(row, Column::Holds)?,
+        local_prefixes: list(Column::LocalPrefix),
+        publish: choice(row, Column::Publish)?,
+    };
+    Ok(NewShop { shop, fields })
+}
+
+fn choice<T: clap::ValueEnum>(row: &Row<'_>, column: Column) -> anyhow::Result<Option<T>> {
+    let Some(text) = row.get(column) else { return Ok(None) };
+    match T::from_str(text, true) {
+        Ok(choice) => Ok(Some(choice)),
+        Err(_) => anyhow::bail!("{}: \"{text}\" is not one of its words", column.name()),
+    }
+}
+
+async fn list(not_enrolled: bool, context: Context<'_>) -> anyhow::Result<Exit> {
+    let mut rows = context.core.store.shops().await?;
+    rows.retain(|row| !(not_enrolled && row.enrolled));
+    if context.json {
+        context.out.json(&serde_json::json!({ "items": rows.iter().map(shop_json).collect::<Vec<_>>() }))?;
+        return Ok(Exit::Done);
+    }
+    let yes = |value: bool| if value { "yes" } else { "no" }.to_owned();
+    let table = rows.iter().map(|row| {
+        [
+            row.shop.to_string(),
+            row.settings.name.clone(),
+            row.settings.city.clone().unwrap_or_default(),
+            row.settings.shop_type.clone(),
+            if row.settings.source == vitrina_shared::registers::Source::Balances { "balances" } else { "movements" }.to_owned(),
+            yes(row.enrolled),
+            yes(row.is_published()),
+            yes(row.revoked),
+        ]
+    });
+    context.out.table(&["shop", "name", "city", "type", "source", "enrolled", "published", "revoked"], table)?;
+    Ok(Exit::Done)
+}
+
+fn shop_json(row: &crate::change::ShopRow) -> serde_json::Value {
+    let mut json = serde_json::to_value(&row.settings).unwrap_or_default();
+    let more = serde_json::json!({
+        "shop": row.shop,
+        "address": row.address,
+        "lat": row.lat,
+        "lon": row.lon,
+        "external_id": row.external_id,
+        "publish": row.publish,
+        "enrolled": row.enrolled,
+        "revoked": row.revoked,
+    });
+    if let (Some(json), serde_json::Value::Object(more)) = (json.as_object_mut(), more) {
+        json.extend(more);
+    }
+    json
+}
+
+async fn show(shop: ShopId, context: Context<'_>) -> anyhow::Result<Exit> {
+    let row = shops::known(context.core, shop).await?;
+    let json = shop_json(&row);
+    if context.json {
+        context.out.json(&json)?;
+        return Ok(Exit::Done);
+    }
+    let fields = json.as_object().cloned().unwrap_or_default();
+    let table = fields.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| {
+        let value = match value {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        };
+        [name, value]
+    });
+    context.out.table(&["field", "value"], table)?;
+    Ok(Exit::Done)
+}

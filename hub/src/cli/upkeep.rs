@@ -1,0 +1,180 @@
+//! `verify`, `backup`, `restore`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use vitrina_host::config::DataFolder;
+use vitrina_host::control::{self, ControlError, Place};
+use vitrina_host::db::{self, Check};
+use vitrina_host::output::{Exit, Out};
+use vitrina_host::{os, say};
+use vitrina_shared::ShopId;
+
+use super::Context;
+use crate::core::{Core, Init, database, shown_ordinal};
+use crate::store::{Checked, Problem, StoreError};
+
+/// Problems that are printed.
+const SHOWN: usize = 100;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct VerifyArgs {
+    /// Only this shop
+    #[arg(long)]
+    shop: Option<ShopId>,
+    /// Puts right what the movements say otherwise
+    #[arg(long)]
+    repair: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct BackupArgs {
+    /// The copy
+    file: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RestoreArgs {
+    /// The copy, as `backup` wrote it
+    file: PathBuf,
+}
+
+pub(super) async fn verify(args: VerifyArgs, context: Context<'_>) -> anyhow::Result<Exit> {
+    let core = Arc::clone(context.core);
+    let shop = args.shop.clone();
+    let mut checked = tokio::task::spawn_blocking(move || look(&core, shop.as_ref())).await??;
+    let mut repaired = 0;
+    if args.repair && !checked.problems.is_empty() {
+        let mut shops: Vec<ShopId> = checked.problems.iter().filter_map(|problem| problem.shop.clone()).collect();
+        shops.dedup();
+        for shop in shops {
+            repaired += context.core.store.repair(shop).await?;
+        }
+        let core = Arc::clone(context.core);
+        checked = tokio::task::spawn_blocking(move || look(&core, args.shop.as_ref())).await??;
+    }
+    let ok = checked.problems.is_empty();
+    if context.json {
+        let problems = checked.problems.iter().take(SHOWN).collect::<Vec<_>>();
+        context.out.json(&serde_json::json!({ "ok": ok, "checked": checked, "problems": problems, "repaired": repaired }))?;
+    } else {
+        for problem in checked.problems.iter().take(SHOWN) {
+            let shop = problem.shop.as_ref().map_or("", ShopId::as_str);
+            context.out.line(format!("{} {shop} {}", problem.code, problem.detail))?;
+        }
+        let Checked { shops, replicas, movements, totals, .. } = checked;
+        let text = if ok {
+            say!(
+                context.lang(),
+                "the books balance: {shops} shops, {replicas} replicas, {movements} movements, {totals} totals",
+                "всё сходится: магазинов {shops}, реплик {replicas}, движений {movements}, итогов {totals}"
+            )
+        } else {
+            say!(context.lang(), "something is wrong", "есть расхождения")
+        };
+        context.out.line(text)?;
+    }
+    Ok(if ok { Exit::Done } else { Exit::Wrong })
+}
+
+/// The tables against the movements, and the view against the tables.
+fn look(core: &Core, shop: Option<&ShopId>) -> Result<Checked, StoreError> {
+    let mut checked = core.store.verify(shop)?;
+    let view = core.view()?;
+    for level in core.store.levels()? {
+        let cell = view.board.cell(level.shop);
+        if let (Some(shop), Some(cell)) = (shop, &cell)
+            && cell.shop != *shop
+        {
+            continue;
+        }
+        let item = view.item(level.barcode.as_str());
+        let mut shown = None;
+        if let Some(item) = &item {
+            item.with_level(level.shop, |found, _, _, _| shown = Some((found.pos, found.numbers)));
+        }
+        // A level that changed meanwhile is another one.
+        let is_same = shown.is_some_and(|(pos, numbers)| {
+            pos != level.pos || (numbers.on_hand == level.on_hand && numbers.unavailable == level.unavailable)
+        });
+        if !is_same {
+            let detail = format!("the answers show another number of {} than the tables", level.barcode);
+            checked.problems.push(Problem { code: "view", shop: cell.map(|cell| cell.shop.clone()), detail });
+        }
+    }
+    Ok(checked)
+}
+
+pub(super) async fn backup(args: BackupArgs, context: Context<'_>) -> anyhow::Result<Exit> {
+    let target = context.file(&args.file);
+    context.core.store.backup(&target).await.with_context(|| format!("cannot write {}", target.display()))?;
+    if context.json {
+        context.out.json(&serde_json::json!({ "file": target }))?;
+    } else {
+        let file = target.display().to_string();
+        context.out.line(say!(context.lang(), "{file} is a copy of this life", "{file}: копия записана"))?;
+        context.out.note(say!(
+            context.lang(),
+            "keep hub.key and token.key beside it: they are not in the copy",
+            "храните рядом hub.key и token.key: в копии их нет"
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+/// Puts a copy in the database's place; the database before stays beside it.
+pub(super) async fn restore(data: DataFolder, args: RestoreArgs, out: &mut Out) -> anyhow::Result<Exit> {
+    let _lock = match control::find(data.path())? {
+        Place::Alone(lock) => lock,
+        Place::Beside(client) => {
+            let pid = Some(client.pid());
+            return Err(ControlError::Running { data: data.path().to_path_buf(), pid }.into());
+        }
+    };
+    let shown = shown_ordinal(&data)?;
+    let source = args.file;
+    let target = database(&data);
+    tokio::task::spawn_blocking(move || replace(&source, &target)).await??;
+    let core = Core::open(data, Init::NewLife).await?;
+    let seen = core.store.head().life;
+    let life = core.store.begin_life(seen, shown, "restored from a copy").await;
+    core.close().await;
+    let life = life?.ordinal;
+    out.line(say!(
+        out.lang(),
+        "restored; life {life} of the hub begins, and the shops fill in what the copy does not know",
+        "восстановлено; начинается жизнь {life}, магазины дополнят недостающее"
+    ))?;
+    out.note(say!(
+        out.lang(),
+        "repeat what was revoked since the copy was made: shops (shop revoke) and keys (key revoke)",
+        "повторите отзывы, сделанные после копии: магазины (shop revoke) и ключи (key revoke)"
+    ));
+    Ok(Exit::Done)
+}
+
+fn replace(source: &Path, target: &Path) -> anyhow::Result<()> {
+    let mut settings = db::Settings::new(source);
+    settings.missing = db::Missing::Refuse;
+    let conn = db::connect_read_only(&settings).with_context(|| format!("cannot open {}", source.display()))?;
+    let problems = db::check(&conn, Check::Full).with_context(|| format!("cannot check {}", source.display()))?;
+    if let Some(first) = problems.first() {
+        anyhow::bail!("{} is damaged: {first}", source.display());
+    }
+    drop(conn);
+    let folder = target.parent().context("the database has no folder")?;
+    let copy = os::place_copy(source, folder, "hub.restored")?;
+    if target.exists() {
+        os::move_into(target, folder, "hub.before-restore.sqlite3")?;
+    }
+    for log in ["hub.sqlite3-wal", "hub.sqlite3-shm"] {
+        match std::fs::remove_file(folder.join(log)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    std::fs::rename(&copy, target).with_context(|| format!("cannot put {} into place", copy.display()))?;
+    os::sync_dir(folder)?;
+    Ok(())
+}

@@ -1,0 +1,267 @@
+//! What a caller is told when a call fails: RFC 9457 `application/problem+json` with a stable code.
+//!
+//! Here alone errors become statuses. Nothing of the inside (a stack, a statement, a path) ever leaves it.
+
+use std::borrow::Cow;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value};
+use vitrina_shared::wire::WireError;
+
+use crate::exchange::ExchangeError;
+use crate::keys::KeyError;
+use crate::shops::ShopError;
+use crate::store::StoreError;
+
+/// The stable codes of the public interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// Nobody knows the barcode.
+    UnknownBarcode,
+    /// No such shop.
+    UnknownShop,
+    /// No such article.
+    UnknownArticle,
+    /// No key, or none that is known.
+    Unauthorized,
+    /// The key or the shop's credential was taken back.
+    Revoked,
+    /// The key is known and may not do this.
+    Forbidden,
+    /// The request is not as the interface asks.
+    ValidationFailed,
+    /// The same key came with other content.
+    DuplicateKeyMismatch,
+    /// The cursor belongs to another life of the hub, or to none.
+    CursorExpired,
+    /// More bytes than are taken here.
+    PayloadTooLarge,
+    /// Too often.
+    RateLimited,
+    /// The caller's version is too old to be read.
+    UpgradeRequired,
+    /// The disk is full.
+    StorageFull,
+    /// Not now; again later.
+    NotReady,
+    /// No such thing.
+    NotFound,
+    /// The path is there, the method is not.
+    MethodNotAllowed,
+    /// A fault of ours.
+    InternalError,
+}
+
+impl Code {
+    /// The word, the usual status, the sentence.
+    fn parts(self) -> (&'static str, StatusCode, &'static str) {
+        match self {
+            Self::UnknownBarcode => ("unknown_barcode", StatusCode::NOT_FOUND, "Nobody knows this barcode"),
+            Self::UnknownShop => ("unknown_shop", StatusCode::NOT_FOUND, "There is no such shop"),
+            Self::UnknownArticle => ("unknown_article", StatusCode::NOT_FOUND, "There is no such article"),
+            Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED, "A valid key is needed"),
+            Self::Revoked => ("revoked", StatusCode::UNAUTHORIZED, "This credential was revoked"),
+            Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "The key's role may not do this"),
+            Self::ValidationFailed => ("validation_failed", StatusCode::BAD_REQUEST, "The request is not as it should be"),
+            Self::DuplicateKeyMismatch => {
+                ("duplicate_key_mismatch", StatusCode::CONFLICT, "This is there already, with other content")
+            }
+            Self::CursorExpired => ("cursor_expired", StatusCode::GONE, "The cursor is no longer valid: take a snapshot"),
+            Self::PayloadTooLarge => ("payload_too_large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+            Self::RateLimited => ("rate_limited", StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
+            Self::UpgradeRequired => ("upgrade_required", StatusCode::UPGRADE_REQUIRED, "The caller's version is too old"),
+            Self::StorageFull => ("storage_full", StatusCode::INSUFFICIENT_STORAGE, "The hub's disk is full"),
+            Self::NotReady => ("not_ready", StatusCode::SERVICE_UNAVAILABLE, "The hub is not ready; try again"),
+            Self::NotFound => ("not_found", StatusCode::NOT_FOUND, "There is no such thing here"),
+            Self::MethodNotAllowed => {
+                ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "The path does not take this method")
+            }
+            Self::InternalError => ("internal_error", StatusCode::INTERNAL_SERVER_ERROR, "The hub failed; this was logged"),
+        }
+    }
+
+    /// The word of the public interface.
+    pub(crate) fn word(self) -> &'static str {
+        self.parts().0
+    }
+}
+
+/// A failed call.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {detail}", code.word())]
+pub(crate) struct ApiError {
+    code: Code,
+    status: StatusCode,
+    detail: Cow<'static, str>,
+    members: Map<String, Value>,
+    retry_after_s: Option<u32>,
+}
+
+impl ApiError {
+    /// A failure with the code's usual status.
+    pub(crate) fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        let retry_after_s = matches!(code, Code::NotReady | Code::RateLimited).then_some(1);
+        Self { code, status: code.parts().1, detail: detail.into(), members: Map::new(), retry_after_s }
+    }
+
+    /// The request cannot be read, or lacks something: 400.
+    pub(crate) fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::ValidationFailed, detail)
+    }
+
+    /// The request was read and says something that cannot be: 422.
+    pub(crate) fn invalid(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, ..Self::new(Code::ValidationFailed, detail) }
+    }
+
+    /// A fault of ours: logged here, once, with its causes; the caller learns only that it happened.
+    pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error, "a request failed");
+        Self::new(Code::InternalError, "")
+    }
+
+    /// Adds a member to the answer, such as `candidates`.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Tells the caller when to come again.
+    #[must_use]
+    pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// Whether the answer has a member of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
+    /// The code.
+    pub(crate) fn code(&self) -> Code {
+        self.code
+    }
+
+    fn body(&self) -> String {
+        let (word, _, title) = self.code.parts();
+        let mut body = self.members.clone();
+        body.insert("type".into(), format!("urn:vitrina:problem:{word}").into());
+        body.insert("title".into(), title.into());
+        body.insert("status".into(), self.status.as_u16().into());
+        body.insert("code".into(), word.into());
+        if !self.detail.is_empty() {
+            body.insert("detail".into(), self.detail.as_ref().into());
+        }
+        Value::Object(body).to_string()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, self.body()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        if error.is_disk_full() {
+            tracing::error!(error = &error as &dyn std::error::Error, "the disk is full");
+            return Self::new(Code::StorageFull, "");
+        }
+        if error.is_transient() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the store did not answer in time");
+            return Self::new(Code::NotReady, "");
+        }
+        Self::internal(&error)
+    }
+}
+
+impl From<ExchangeError> for ApiError {
+    fn from(error: ExchangeError) -> Self {
+        match error {
+            ExchangeError::Wire(error) => error.into(),
+            ExchangeError::Unauthorized(why) => Self::new(Code::Unauthorized, why),
+            ExchangeError::Revoked => Self::new(Code::Revoked, ""),
+            ExchangeError::Forbidden(why) => Self::new(Code::Forbidden, why),
+            // The agent tries again whatever it is; what is broken here was logged.
+            ExchangeError::Store(error) if error.is_disk_full() => error.into(),
+            ExchangeError::Store(error) => {
+                let inner = Self::from(error);
+                Self { retry_after_s: Some(5), ..Self::new(Code::NotReady, inner.detail) }
+            }
+        }
+    }
+}
+
+impl From<WireError> for ApiError {
+    fn from(error: WireError) -> Self {
+        let code = match &error {
+            WireError::TooLarge => Code::PayloadTooLarge,
+            WireError::Version(_) | WireError::Codec(_) | WireError::UnknownSection(_) => Code::UpgradeRequired,
+            _ => Code::ValidationFailed,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<ShopError> for ApiError {
+    fn from(error: ShopError) -> Self {
+        match error {
+            ShopError::Field { .. } | ShopError::TooMany | ShopError::Twice(_) => Self::invalid(error.to_string()),
+            ShopError::Exists(_) => Self::new(Code::DuplicateKeyMismatch, error.to_string()),
+            ShopError::Unknown(_) => Self::new(Code::UnknownShop, error.to_string()),
+            ShopError::Store(error) => error.into(),
+            ShopError::Random(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<KeyError> for ApiError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Name => Self::invalid(error.to_string()),
+            KeyError::Taken(_) => Self::new(Code::DuplicateKeyMismatch, error.to_string()),
+            KeyError::Unknown(_) => Self::new(Code::NotFound, error.to_string()),
+            KeyError::Store(error) => error.into(),
+            KeyError::Random(error) => Self::internal(&error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_its_stable_code_and_nothing_of_the_inside() {
+        let secret = std::io::Error::other("SELECT * FROM key");
+
+        let body = ApiError::internal(&secret).body();
+
+        assert!(body.contains(r#""code":"internal_error""#) && body.contains(r#""status":500"#), "{body}");
+        assert!(!body.contains("SELECT"));
+    }
+
+    #[test]
+    fn a_member_and_a_status_of_ones_own_are_told() {
+        let error = ApiError::invalid("say \"45900.00\"").with("candidates", vec!["1@S1"]);
+
+        let response = error.into_response();
+
+        assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+    }
+}

@@ -1,0 +1,168 @@
+//! API keys: who may read, import and administer. Kept in memory as hashes, so that a request asks no database.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use vitrina_host::sign;
+use vitrina_shared::TimeMs;
+
+use crate::store::{Store, StoreError};
+
+/// The most characters of a key's name.
+const MAX_NAME_CHARS: usize = 64;
+
+/// What a key may do: website ⊂ office ⊂ admin; erp (⊂ admin) is imports and the movement feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// Reads stock.
+    Website,
+    /// Reads everything.
+    Office,
+    /// Imports, and the movement feed.
+    Erp,
+    /// Everything.
+    Admin,
+}
+
+/// Not a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a role is website, office, erp or admin")]
+pub(crate) struct RoleError;
+
+/// A key as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeyRow {
+    /// Its name.
+    pub(crate) name: String,
+    /// What it may do.
+    pub(crate) role: Role,
+    /// SHA-256 of the secret.
+    pub(crate) hash: [u8; 32],
+    /// Since when.
+    pub(crate) created_at: TimeMs,
+    /// Until when.
+    pub(crate) revoked_at: Option<TimeMs>,
+}
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Principal {
+    /// The key's name.
+    pub(crate) name: Arc<str>,
+    /// What it may do.
+    pub(crate) role: Role,
+}
+
+/// What a secret opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KeyCheck {
+    /// This.
+    Known(Principal),
+    /// Nothing any more.
+    Revoked,
+    /// Nothing.
+    Unknown,
+}
+
+/// Why a key was not made or ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeyError {
+    /// The name cannot be used.
+    #[error("a key's name has 1 to {MAX_NAME_CHARS} visible characters")]
+    Name,
+    /// There is one of that name, or was.
+    #[error("there is a key named {0} already")]
+    Taken(String),
+    /// There is none of that name.
+    #[error("there is no key named {0}")]
+    Unknown(String),
+    /// Nothing was written.
+    #[error("the key was not written")]
+    Store(#[from] StoreError),
+    /// The operating system gives no random bytes.
+    #[error("no random bytes")]
+    Random(#[from] sign::SignError),
+}
+
+impl Role {
+    /// The word of the public interface.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Website => "website",
+            Self::Office => "office",
+            Self::Erp => "erp",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl FromStr for Role {
+    type Err = RoleError;
+
+    fn from_str(text: &str) -> Result<Self, RoleError> {
+        [Self::Website, Self::Office, Self::Erp, Self::Admin]
+            .into_iter()
+            .find(|role| role.word() == text)
+            .ok_or(RoleError)
+    }
+}
+
+/// Every key, by the hash of its secret. The lookup is by hash, so its time says nothing of the secret.
+#[derive(Debug, Default)]
+pub(crate) struct Keyring(RwLock<HashMap<[u8; 32], (Principal, bool)>>);
+
+impl Keyring {
+    /// Reads the keys of the store.
+    pub(crate) async fn load(&self, store: &Store) -> Result<(), StoreError> {
+        let keys = store.keys().await?;
+        let known = keys
+            .into_iter()
+            .map(|key| (key.hash, (Principal { name: key.name.into(), role: key.role }, key.revoked_at.is_some())))
+            .collect();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = known;
+        Ok(())
+    }
+
+    /// What a secret opens.
+    pub(crate) fn check(&self, secret: &str) -> KeyCheck {
+        let hash = sign::sha256(secret.as_bytes());
+        match self.0.read().unwrap_or_else(PoisonError::into_inner).get(&hash) {
+            Some((principal, false)) => KeyCheck::Known(principal.clone()),
+            Some((_, true)) => KeyCheck::Revoked,
+            None => KeyCheck::Unknown,
+        }
+    }
+
+    /// Makes a key and returns its secret, which nobody can read again.
+    pub(crate) async fn add(&self, store: &Store, name: &str, role: Role) -> Result<String, KeyError> {
+        let length = name.chars().count();
+        if length == 0 || length > MAX_NAME_CHARS || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err(KeyError::Name);
+        }
+        let secret = format!("vk_{}", sign::hex(&sign::random_bytes::<32>()?));
+        let added = store.add_key(name.to_owned(), role, sign::sha256(secret.as_bytes())).await?;
+        if !added {
+            return Err(KeyError::Taken(name.to_owned()));
+        }
+        self.load(store).await?;
+        Ok(secret)
+    }
+
+    /// Ends a key.
+    pub(crate) async fn revoke(&self, store: &Store, name: &str) -> Result<(), KeyError> {
+        if !store.revoke_key(name.to_owned()).await? {
+            return Err(KeyError::Unknown(name.to_owned()));
+        }
+        self.load(store).await?;
+        Ok(())
+    }
+}

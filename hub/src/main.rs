@@ -1,0 +1,7 @@
+//! `vitrina-hub`: the hub's program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vitrina_hub::cli::main()
+}

@@ -1,0 +1,235 @@
+//! A delta made ready for the store: everything that can be worked out before the database thread has its turn.
+//!
+//! Pure: it knows movements and rows, no store.
+
+use std::collections::HashMap;
+
+use vitrina_shared::delta::{Entry, RowTotal};
+use vitrina_shared::movement::{Kind, Words};
+use vitrina_shared::totals::Overflow;
+use vitrina_shared::{Barcode, Chain, Condition, Delta, Details, Money, Position, ReplicaId, TimeMs, Total};
+
+/// A delta with its chains and the rows that it touches.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    /// Whose log.
+    pub(crate) replica: ReplicaId,
+    /// The position right before the first movement.
+    pub(crate) base: Position,
+    /// The movements.
+    pub(crate) entries: Vec<Entry>,
+    /// The chain after each.
+    pub(crate) chains: Vec<Chain>,
+    /// What they touch.
+    pub(crate) rows: Rows,
+}
+
+/// The rows that movements touch.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    /// Each (barcode, condition) once, in the order of its first movement.
+    pub(crate) list: Vec<Row>,
+    /// The row of each movement, in the movements' order.
+    pub(crate) slots: Vec<usize>,
+    /// A movement among them may take others out of the count: a void or a statement.
+    pub(crate) decides_others: bool,
+    /// A void is among them.
+    pub(crate) has_voids: bool,
+}
+
+/// One (barcode, condition) of a delta.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// The barcode.
+    pub(crate) barcode: Barcode,
+    /// Sellable or not.
+    pub(crate) condition: Condition,
+    /// What the movements add.
+    pub(crate) sum: Total,
+    /// What the sender says the total is after them: checked, never trusted.
+    pub(crate) claimed: Option<Total>,
+    /// What the shop's files say of the barcode.
+    pub(crate) said: Said,
+}
+
+/// What a shop's files say of a barcode, and which price its tills took.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// The latest words.
+    pub(crate) words: Option<Words>,
+    /// The latest price that is no sale's.
+    pub(crate) price: Option<Money>,
+    /// The first price of a sale: better than none, but there may be a discount in it.
+    pub(crate) sold_for: Option<Money>,
+    /// When anything was said last.
+    pub(crate) at: Option<TimeMs>,
+}
+
+impl Incoming {
+    /// Makes a delta ready.
+    ///
+    /// # Errors
+    ///
+    /// [`Overflow`] when its sums are out of range.
+    pub(crate) fn of(delta: Delta) -> Result<Self, Overflow> {
+        let chains = delta.chains();
+        let rows = Rows::of(&delta.entries, &delta.totals)?;
+        Ok(Self { replica: delta.replica, base: delta.base, entries: delta.entries, chains, rows })
+    }
+
+    /// The movements from `skip` on, under the branch where a fork puts them: chained anew from its origin.
+    ///
+    /// # Errors
+    ///
+    /// As [`Incoming::of`].
+    pub(crate) fn forked(&self, skip: usize, branch: ReplicaId) -> Result<Self, Overflow> {
+        let entries = self.entries.get(skip..).unwrap_or_default().to_vec();
+        Self::of(Delta { replica: branch, base: branch.origin(), entries, totals: Vec::new() })
+    }
+
+    /// Drops the first `skip` movements, which are held already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Incoming::of`].
+    pub(crate) fn without(mut self, skip: usize) -> Result<Self, Overflow> {
+        let Some(last_held) = skip.checked_sub(1) else { return Ok(self) };
+        let chain = self.chains.get(last_held).copied().unwrap_or(self.base.chain);
+        self.base = Position { seq: vitrina_shared::Seq(self.base.seq.0 + skip as u64), chain };
+        self.entries.drain(..skip.min(self.entries.len()));
+        self.chains.drain(..skip.min(self.chains.len()));
+        let claimed = std::mem::take(&mut self.rows.list);
+        self.rows = Rows::of(&self.entries, &[])?;
+        let claims: HashMap<(&str, Condition), Option<Total>> =
+            claimed.iter().map(|row| ((row.barcode.as_str(), row.condition), row.claimed)).collect();
+        for row in &mut self.rows.list {
+            row.claimed = claims.get(&(row.barcode.as_str(), row.condition)).copied().flatten();
+        }
+        Ok(self)
+    }
+
+    /// The position after the last movement.
+    pub(crate) fn head(&self) -> Position {
+        Position {
+            seq: vitrina_shared::Seq(self.base.seq.0 + self.entries.len() as u64),
+            chain: self.chains.last().copied().unwrap_or(self.base.chain),
+        }
+    }
+}
+
+impl Rows {
+    /// The rows of movements, with what the sender says of them.
+    pub(crate) fn of(entries: &[Entry], claimed: &[RowTotal]) -> Result<Self, Overflow> {
+        let mut rows = Self { slots: Vec::with_capacity(entries.len()), ..Self::default() };
+        let mut places: HashMap<(&str, Condition), usize> = HashMap::with_capacity(entries.len());
+        for Entry { movement, .. } in entries {
+            rows.has_voids |= movement.kind == Kind::Void;
+            rows.decides_others |= matches!(movement.kind, Kind::Void | Kind::Balance);
+            let place = *places.entry((movement.barcode.as_str(), movement.condition)).or_insert_with(|| {
+                rows.list.push(Row {
+                    barcode: movement.barcode.clone(),
+                    condition: movement.condition,
+                    sum: Total::default(),
+                    claimed: None,
+                    said: Said::default(),
+                });
+                rows.list.len() - 1
+            });
+            rows.slots.push(place);
+            if let Some(row) = rows.list.get_mut(place) {
+                row.sum = row.sum.after(movement.qty)?;
+                if !movement.rest.is_empty() {
+                    row.said.hear(movement.kind, movement.at, movement.details());
+                }
+            }
+        }
+        for claim in claimed {
+            if let Some(row) = places
+                .get(&(claim.barcode.as_str(), claim.condition))
+                .and_then(|place| rows.list.get_mut(*place))
+            {
+                row.claimed = Some(claim.total);
+            }
+        }
+        Ok(rows)
+    }
+}
+
+impl Said {
+    /// One more movement's words, in the order of the log.
+    pub(crate) fn hear(&mut self, kind: Kind, at: TimeMs, details: Details) {
+        let is_sale = matches!(kind, Kind::Sale | Kind::Return);
+        let says_words = details.words != Words::default();
+        match details.price {
+            Some(price) if is_sale => self.sold_for = self.sold_for.or(Some(price)),
+            Some(price) => self.price = Some(price),
+            None if !says_words => return,
+            None => {}
+        }
+        if says_words {
+            self.words = Some(details.words);
+        }
+        self.at = Some(at);
+    }
+
+    /// Adds what is said later to what was stored; `None` where nothing changes.
+    pub(crate) fn after(&self, stored: Option<&[u8]>) -> Option<Vec<u8>> {
+        self.at?;
+        let before = stored.map(Details::read).unwrap_or_default();
+        let words = self.words.clone().unwrap_or_else(|| before.words.clone());
+        let price = self.price.or(before.price).or(self.sold_for);
+        if stored.is_some() && words == before.words && price == before.price {
+            return None;
+        }
+        Some(Details { price, words, ..Details::default() }.to_bytes().into_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vitrina_shared::{Key, Movement, Qty};
+
+    use super::*;
+
+    fn movement(kind: Kind, barcode: &str, qty: i64, price: Option<i64>) -> Entry {
+        Entry::new(Movement {
+            kind,
+            condition: Condition::Sellable,
+            key: Key::call(&format!("{barcode}{qty}{price:?}")),
+            barcode: barcode.parse().unwrap(),
+            scanned: None,
+            qty: Qty::new(qty).unwrap(),
+            at: TimeMs(1),
+            target: None,
+            rest: Details { price: price.map(Money::rub), ..Details::default() }.to_bytes(),
+        })
+    }
+
+    #[test]
+    fn a_row_sums_its_movements_whatever_their_order() {
+        let entries = [
+            movement(Kind::Receipt, "A", 5, None),
+            movement(Kind::Receipt, "B", 1, None),
+            movement(Kind::Sale, "A", -2, None),
+        ];
+
+        let rows = Rows::of(&entries, &[]).unwrap();
+
+        assert_eq!(rows.slots, [0, 1, 0]);
+        assert_eq!(rows.list[0].sum, Total { p: 5, n: 2 });
+        assert!(!rows.decides_others);
+    }
+
+    #[test]
+    fn a_sales_price_is_shown_only_where_no_file_names_one() {
+        let sold_first = Rows::of(&[movement(Kind::Sale, "A", -1, Some(900))], &[]).unwrap();
+        let stated = sold_first.list[0].said.after(None).unwrap();
+        assert_eq!(Details::read(&stated).price, Some(Money::rub(900)));
+
+        let both =
+            Rows::of(&[movement(Kind::Opening, "A", 1, Some(1_000)), movement(Kind::Sale, "A", -1, Some(900))], &[]).unwrap();
+        let stated = both.list[0].said.after(None).unwrap();
+        assert_eq!(Details::read(&stated).price, Some(Money::rub(1_000)));
+        assert_eq!(sold_first.list[0].said.after(Some(&stated)), None);
+    }
+}

@@ -1,0 +1,68 @@
+//! What the command line does, over HTTP: shops and keys.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+use crate::keys::Role;
+use crate::routes::Ask;
+use crate::routes::ask::json_of;
+use crate::server::Hub;
+use crate::shops::{self, NewShop};
+use crate::view::json::time_text;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewKey {
+    name: String,
+    role: Role,
+}
+
+/// Adds a shop; its one-time code is shown once.
+pub(crate) async fn add_shop(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
+    let headers = ask.headers.clone();
+    let new: NewShop = ask.json().await?;
+    let code = shops::add(&hub.core, new).await?;
+    Ok(created(json_of(&headers, &code)?))
+}
+
+/// Makes a key; it is shown once.
+pub(crate) async fn add_key(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
+    let headers = ask.headers.clone();
+    let NewKey { name, role } = ask.json().await?;
+    let key = hub.core.keys.add(&hub.core.store, &name, role).await?;
+    Ok(created(json_of(&headers, &json!({ "key": key, "name": name, "role": role }))?))
+}
+
+/// The keys without their secrets.
+pub(crate) async fn keys(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
+    let keys = hub.core.store.keys().await?;
+    let items: Vec<Value> = keys
+        .iter()
+        .map(|key| {
+            json!({
+                "name": key.name,
+                "role": key.role,
+                "created_at": time_text(key.created_at),
+                "revoked_at": key.revoked_at.map(time_text),
+            })
+        })
+        .collect();
+    json_of(&ask.headers, &json!({ "items": items, "next_cursor": null }))
+}
+
+/// Ends a key.
+pub(crate) async fn revoke_key(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
+    hub.core.keys.revoke(&hub.core.store, &ask.name).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn created(mut response: Response) -> Response {
+    *response.status_mut() = StatusCode::CREATED;
+    response
+}

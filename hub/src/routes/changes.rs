@@ -1,0 +1,112 @@
+//! `GET /v1/changes` and `GET /v1/snapshot`: the copy that a website keeps.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tokio::sync::mpsc;
+
+use crate::error::ApiError;
+use crate::feed::Cursor;
+use crate::routes::Ask;
+use crate::routes::ask::{json_answer, mark, mark_cursor, takes_gzip};
+use crate::server::Hub;
+use crate::server::body::Pieces;
+use crate::view::flat::Format;
+use crate::view::json;
+use crate::view::snapshot::Snapshot;
+
+/// Pieces of a snapshot that wait for a slow reader; more are not made.
+const MAX_PIECES: usize = 2;
+
+/// What changed since a cursor.
+pub(crate) async fn changes(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
+    let Some(text) = ask.text("since") else { return Err(needs_since()) };
+    // What never was a cursor is treated as one that is no more: the reader begins again.
+    let since: Cursor = text.parse().map_err(|_| crate::feed::expired())?;
+    let (limit, wait) = (ask.limit()?, ask.wait()?);
+    let deadline = tokio::time::Instant::now() + wait;
+    let mut since = hub.view.check(since)?;
+    let page = loop {
+        let page = hub.view.changes(since, limit);
+        let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+        if page.count > 0 || left.is_zero() || !hub.wait_beyond(page.upto, left).await {
+            break page;
+        }
+        since = page.upto;
+    };
+    let mut out = Vec::with_capacity(page.items.len() + 64);
+    out.extend_from_slice(br#"{"items":["#);
+    out.extend_from_slice(&page.items);
+    out.extend_from_slice(br#"],"cursor":"#);
+    json::text(&mut out, &hub.view.cursor(page.upto).to_string());
+    out.extend_from_slice(if page.more { br#","more":true}"# } else { br#","more":false}"# });
+    Ok(json_answer(&ask.headers, out))
+}
+
+/// 400 for a feed without a place in it.
+pub(crate) fn needs_since() -> ApiError {
+    ApiError::malformed(
+        "say since which cursor; take the first one from the header Vitrina-Cursor of GET /v1/snapshot",
+    )
+    .with("snapshot", "/v1/snapshot")
+}
+
+/// Everything, piece by piece.
+pub(crate) async fn snapshot(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
+    let format = format(&ask.headers);
+    let is_gzip = takes_gzip(&ask.headers);
+    let (cursor, snapshot) = Snapshot::begin(&hub.view, format);
+    let (to, pieces) = mpsc::channel(MAX_PIECES);
+    tokio::task::spawn_blocking(move || send(snapshot, is_gzip, &to));
+    let mut response = Response::new(Body::new(Pieces(pieces)));
+    mark(response.headers_mut(), is_gzip);
+    let media_type = match format {
+        Format::Ndjson => "application/x-ndjson",
+        Format::Csv => "text/csv; charset=utf-8",
+    };
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    mark_cursor(&mut response, cursor);
+    Ok(response)
+}
+
+/// Ends when the reader is gone.
+fn send(mut snapshot: Snapshot, is_gzip: bool, to: &mpsc::Sender<Option<Bytes>>) {
+    let mut packer = is_gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
+    while let Some(piece) = snapshot.next_piece() {
+        let piece = match &mut packer {
+            None => piece,
+            Some(packer) => {
+                if packer.write_all(&piece).is_err() {
+                    return;
+                }
+                std::mem::take(packer.get_mut())
+            }
+        };
+        if !piece.is_empty() && to.blocking_send(Some(piece.into())).is_err() {
+            return;
+        }
+    }
+    if let Some(packer) = packer {
+        let Ok(rest) = packer.finish() else { return };
+        if to.blocking_send(Some(rest.into())).is_err() {
+            return;
+        }
+    }
+    let _ = to.blocking_send(None);
+}
+
+fn format(headers: &HeaderMap) -> Format {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    match (accept.find("text/csv"), accept.find("ndjson")) {
+        (Some(csv), Some(ndjson)) if csv < ndjson => Format::Csv,
+        (Some(_), None) => Format::Csv,
+        _ => Format::Ndjson,
+    }
+}

@@ -1,0 +1,158 @@
+//! The server: connections in, answers out, and the clock of the view.
+
+pub(crate) mod body;
+mod connection;
+mod pulse;
+
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::Router;
+use bytes::Bytes;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::Failures;
+use crate::core::Core;
+use crate::routes;
+use crate::view::View;
+use connection::Doorman;
+
+/// Connections at once; the next ones wait in the system's queue.
+const MAX_CONNECTIONS: usize = 16_384;
+/// Connections of one address at once, this machine's own (a proxy's) left out.
+const MAX_PER_ADDRESS: usize = 256;
+/// What is being answered at a stop is answered within this.
+const STOP_TIME: Duration = Duration::from_secs(4);
+/// How often the shops' freshness is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What every answer is made of.
+pub(crate) struct Hub {
+    /// The data folder, opened.
+    pub(crate) core: Arc<Core>,
+    /// The merged stock in memory.
+    pub(crate) view: Arc<View>,
+    /// The hub stops: nobody waits any longer.
+    pub(crate) stop: CancellationToken,
+    /// Who fails to prove himself.
+    pub(crate) failures: Failures,
+    /// The description of every route.
+    pub(crate) openapi: Bytes,
+}
+
+/// Whose call it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+impl Hub {
+    /// What answers are made of; `view` is filled.
+    pub(crate) fn new(core: Arc<Core>, view: Arc<View>) -> Self {
+        let openapi = routes::describe(&routes::table()).to_string().into();
+        Self { core, view, stop: CancellationToken::new(), failures: Failures::default(), openapi }
+    }
+
+    /// Waits until the view is beyond `pos`: whether it is, before the time is over or the hub stops.
+    pub(crate) async fn wait_beyond(&self, pos: u64, time: Duration) -> bool {
+        let mut changed = self.view.changed();
+        let beyond = changed.wait_for(|head| head.pos > pos);
+        tokio::select! {
+            done = tokio::time::timeout(time, beyond) => matches!(done, Ok(Ok(_))),
+            () = self.stop.cancelled() => self.view.head().pos > pos,
+        }
+    }
+}
+
+/// Serves until `shutdown`, then finishes what is being answered, for at most four seconds. The metrics are free to read
+/// at `metrics_listener`.
+///
+/// # Errors
+///
+/// When the view cannot be filled.
+pub(crate) async fn run(
+    core: Arc<Core>,
+    listener: TcpListener,
+    metrics_listener: Option<TcpListener>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let filling = Arc::clone(&core);
+    let view = tokio::task::spawn_blocking(move || filling.view()).await;
+    let view = view.map_err(io::Error::other)?.map_err(io::Error::other)?;
+    let hub = Arc::new(Hub::new(core, view));
+    hub.view.look(hub.core.now());
+    let clock = tokio::spawn(keep_looking(Arc::clone(&hub)));
+    let doorman = Doorman::new(MAX_CONNECTIONS, MAX_PER_ADDRESS);
+    let metrics = metrics_listener.map(|listener| {
+        let (doorman, hub) = (Doorman::new(64, 64), Arc::clone(&hub));
+        let router = Router::new().route("/metrics", axum::routing::get(routes::metrics)).with_state(Arc::clone(&hub));
+        tokio::spawn(async move { connection::accept(&listener, &hub, &router, &doorman).await })
+    });
+    let router = routes::router(&hub);
+    tokio::select! {
+        () = connection::accept(&listener, &hub, &router, &doorman) => {}
+        () = shutdown => {}
+    }
+    drop(listener);
+    hub.stop.cancel();
+    hub.core.waiters.stop();
+    if tokio::time::timeout(STOP_TIME, doorman.all_gone()).await.is_err() {
+        tracing::warn!("some connections did not end in time and were cut off");
+    }
+    clock.abort();
+    if let Some(metrics) = metrics {
+        metrics.abort();
+    }
+    Ok(())
+}
+
+/// Time alone makes a shop stale: looks once a second, and tells the feed's readers by a new position of the shop.
+async fn keep_looking(hub: Arc<Hub>) {
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for turn in 0.. {
+        ticks.tick().await;
+        let untold = hub.view.look(hub.core.now());
+        if !untold.is_empty()
+            && let Err(error) = hub.core.store.bump_shops(untold).await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the feed was not told of shops; trying again");
+        }
+        hub.view.tidy(turn);
+    }
+}
+
+/// Runs an answer to its end; nothing when it panicked, which was printed.
+pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    std::future::poll_fn(|cx| {
+        // An answer shares nothing that it could leave half-changed: the view's locks recover, the store rolls back.
+        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(done)) => Poll::Ready(Some(done)),
+            Err(_) => Poll::Ready(None),
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_answer_only() {
+        async fn faulty() -> u8 {
+            tokio::task::yield_now().await;
+            panic!("a fault of ours")
+        }
+
+        assert_eq!(caught(faulty()).await, None);
+        assert_eq!(caught(async { 1 }).await, Some(1));
+    }
+}

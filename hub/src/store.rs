@@ -1,0 +1,426 @@
+//! Where the hub keeps what it merged: the only SQL of the hub is below here.
+//!
+//! Every method is a whole: one transaction, or one snapshot. What it promises is said here in words, so that a store
+//! for several hubs on one database can promise the same.
+
+mod answer;
+mod catalogue;
+mod error;
+mod heard;
+mod history;
+mod keys;
+mod lives;
+mod load;
+mod log;
+mod merge;
+mod receive;
+mod registers;
+mod repair;
+mod schema;
+mod shops;
+mod sqlite;
+#[cfg(test)]
+mod tests;
+mod totals;
+mod verify;
+mod voids;
+
+use std::path::Path;
+
+use serde::Serializer;
+use vitrina_host::when;
+use vitrina_shared::{HubLife, ShopId, TimeMs};
+
+use crate::change::{Change, FeedHead, ShopRow};
+use crate::keys::{KeyRow, Role};
+
+pub(crate) use answer::{Ask, Found};
+pub(crate) use catalogue::{CatalogueRow, ImportEnd, ImportRow, Written};
+pub(crate) use error::StoreError;
+pub(crate) use heard::{DisagreementRow, QuarantineRow, Verdict};
+pub(crate) use history::{Explained, MovementFeed, MovementFilter, MovementPage, MovementRow};
+pub(crate) use receive::{Brought, Taken};
+pub(crate) use shops::CodeUse;
+pub(crate) use sqlite::Listener;
+pub(crate) use verify::{Checked, Problem};
+
+use sqlite::SqliteStore;
+
+/// Writes a moment as the public interface says it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands the field over so")]
+pub(crate) fn rfc3339<S: Serializer>(at: &TimeMs, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&when::rfc3339_ms(at.0))
+}
+
+/// Where the hub keeps what it merged.
+pub(crate) enum Store {
+    /// One hub, one file: the default.
+    Sqlite(SqliteStore),
+}
+
+impl Store {
+    /// Opens the store of a data folder; makes it, with its first life, when it is missing.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self::Sqlite(SqliteStore::open(path)?))
+    }
+
+    /// Names who is told what every commit changed: after it, before anybody has an answer, in the commits' order.
+    pub(crate) fn listen(&self, listener: Listener) {
+        match self {
+            Self::Sqlite(store) => store.listen(listener),
+        }
+    }
+
+    /// Where the feed stands: the last commit.
+    pub(crate) fn head(&self) -> FeedHead {
+        match self {
+            Self::Sqlite(store) => store.head(),
+        }
+    }
+
+    /// Reads everything that the view holds: shops, what was heard of them, items, aliases, then the levels in the
+    /// order of their positions. Returns where the feed stands. Blocks; nothing may be written meanwhile.
+    pub(crate) fn load(&self, into: &mut dyn FnMut(Change)) -> Result<FeedHead, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                let head = store.head();
+                store.db().read_blocking(|conn| load::load(conn, into))?;
+                Ok(head)
+            }
+        }
+    }
+
+    /// The ends and the tags of the commits that are kept, ascending. Blocks.
+    pub(crate) fn feed_commits(&self) -> Result<Vec<(u64, u64)>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.db().read_blocking(load::commits),
+        }
+    }
+
+    /// Takes what an exchange brings, everything or on an error nothing. It is on disk when this returns.
+    pub(crate) async fn receive(&self, mut brought: Brought) -> Result<Taken, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| receive::receive(txn, &mut brought)).await,
+        }
+    }
+
+    /// What the hub has for a shop, from one snapshot that holds everything acknowledged before.
+    pub(crate) async fn answer(&self, ask: Ask) -> Result<Found, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| answer::find(conn, &ask)).await,
+        }
+    }
+
+    /// The shop is being told what was decided for it.
+    pub(crate) async fn decisions_sent(&self, shop: u32) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| heard::decisions_sent(txn, shop)).await,
+        }
+    }
+
+    /// Goes on building the shop's index of ids, after everything urgent; true when it is complete.
+    pub(crate) async fn index_step(&self, shop: u32) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write_background(move |txn| receive::index_step(txn, shop)).await,
+        }
+    }
+
+    /// Shops whose index of ids is being built.
+    pub(crate) async fn being_indexed(&self) -> Result<Vec<u32>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(shops::being_indexed).await,
+        }
+    }
+
+    /// Begins a new life if the current one is still `seen`, with an ordinal above both its own and `shown`. Every
+    /// shop then is unknown until it is heard from.
+    pub(crate) async fn begin_life(
+        &self,
+        seen: HubLife,
+        shown: u64,
+        reason: &'static str,
+    ) -> Result<HubLife, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| {
+                        let own = lives::current(txn.conn)?.ok_or(StoreError::Damaged("the hub has no life"))?;
+                        if own != seen {
+                            return Ok(own);
+                        }
+                        lives::begin(txn, 1 + own.ordinal.max(shown), reason)
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// A small value that is no table of its own.
+    pub(crate) async fn meta(&self, name: &'static str) -> Result<Option<Vec<u8>>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| lives::meta(conn, name)).await,
+        }
+    }
+
+    /// Sets it.
+    pub(crate) async fn set_meta(&self, name: &'static str, value: Vec<u8>) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| lives::set_meta(txn.conn, name, &value)).await,
+        }
+    }
+
+    /// Every shop, by name.
+    pub(crate) async fn shops(&self) -> Result<Vec<ShopRow>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(shops::all).await,
+        }
+    }
+
+    /// One shop.
+    pub(crate) async fn shop(&self, name: ShopId) -> Result<Option<ShopRow>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| shops::find(conn, &name)).await,
+        }
+    }
+
+    /// Adds shops with a code each, all or none; the name of the first that is there already otherwise.
+    pub(crate) async fn add_shops(
+        &self,
+        shops: Vec<(ShopRow, [u8; 32])>,
+        expires_at: TimeMs,
+    ) -> Result<Result<(), ShopId>, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| {
+                        for (shop, _) in &shops {
+                            if shops::find(txn.conn, &shop.shop)?.is_some() {
+                                return Ok(Err(shop.shop.clone()));
+                            }
+                        }
+                        for (shop, hash) in shops {
+                            let name = shop.shop.clone();
+                            let Some(shop) = shops::add(txn, shop)? else { return Ok(Err(name)) };
+                            shops::set_code(txn, shop.index, &hash, expires_at.0)?;
+                        }
+                        Ok(Ok(()))
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// Writes what head office set of a shop; its settings travel to it.
+    pub(crate) async fn set_shop(&self, shop: ShopRow) -> Result<ShopRow, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| shops::set(txn, shop)).await,
+        }
+    }
+
+    /// Gives shops a new place in the feed, because time alone changed what is said of them.
+    pub(crate) async fn bump_shops(&self, shops: Vec<u32>) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| shops::bump(txn, &shops)).await,
+        }
+    }
+
+    /// Ends every credential of a shop, unused codes too.
+    pub(crate) async fn revoke_shop(&self, shop: ShopRow) -> Result<ShopRow, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| shops::revoke(txn, shop)).await,
+        }
+    }
+
+    /// Gives a shop a new code, known here by its hash; older ones open nothing any more.
+    pub(crate) async fn set_code(&self, shop: u32, hash: [u8; 32], expires_at: TimeMs) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| shops::set_code(txn, shop, &hash, expires_at.0)).await,
+        }
+    }
+
+    /// Uses a code, once, for a device whose ledger (if it has one) is `held`'s; with it comes the time for its
+    /// certificate.
+    pub(crate) async fn use_code(
+        &self,
+        hash: [u8; 32],
+        device: [u8; 32],
+        held: Option<ShopId>,
+    ) -> Result<(CodeUse, i64), StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store.write(move |txn| shops::use_code(txn, &hash, &device, held.as_ref())).await
+            }
+        }
+    }
+
+    /// Every API key, revoked ones too.
+    pub(crate) async fn keys(&self) -> Result<Vec<KeyRow>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(keys::all).await,
+        }
+    }
+
+    /// Adds an API key by the hash of its secret; false where the name is taken, by a revoked one too.
+    pub(crate) async fn add_key(&self, name: String, role: Role, hash: [u8; 32]) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| keys::add(txn, &name, role, &hash)).await,
+        }
+    }
+
+    /// Ends an API key; false where there is none of that name that is still good.
+    pub(crate) async fn revoke_key(&self, name: String) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| keys::revoke(txn, &name)).await,
+        }
+    }
+
+    /// Open records in the shops' quarantine, of one shop or of all.
+    pub(crate) async fn quarantine(&self, shop: Option<ShopId>) -> Result<Vec<QuarantineRow>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| heard::quarantine(conn, shop.as_ref())).await,
+        }
+    }
+
+    /// The records of one name, open or not.
+    pub(crate) async fn quarantined(&self, id: [u8; 16]) -> Result<Vec<QuarantineRow>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| heard::quarantined(conn, id)).await,
+        }
+    }
+
+    /// Decides about an open record; the shop is told with its next answer. False where there is none.
+    pub(crate) async fn decide(
+        &self,
+        id: [u8; 16],
+        shop: Option<ShopId>,
+        verdict: Verdict,
+    ) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| heard::decide(txn, id, shop.as_ref(), verdict)).await,
+        }
+    }
+
+    /// What the shops' 1C and their ledgers disagree on, of one shop or of all.
+    pub(crate) async fn disagreements(&self, shop: Option<ShopId>) -> Result<Vec<DisagreementRow>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| heard::disagreements(conn, shop.as_ref())).await,
+        }
+    }
+
+    /// The merged movements, the latest received first; `before` is where the last page ended.
+    pub(crate) async fn movements_page(
+        &self,
+        filter: MovementFilter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<MovementPage, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| history::page(conn, &filter, before, limit)).await,
+        }
+    }
+
+    /// The feed of movements behind `since`: each id once, and again when its state changed. No row is ever skipped.
+    pub(crate) async fn movements_feed(
+        &self,
+        filter: MovementFilter,
+        since: u64,
+        limit: usize,
+    ) -> Result<MovementFeed, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                let head = store.head().pos;
+                store.read(move |conn| history::feed(conn, &filter, since, head, limit)).await
+            }
+        }
+    }
+
+    /// How the number of a barcode came about, by shop and time.
+    pub(crate) async fn explain(
+        &self,
+        barcode: vitrina_shared::Barcode,
+        shop: Option<ShopId>,
+    ) -> Result<Vec<Explained>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| history::explain(conn, &barcode, shop.as_ref())).await,
+        }
+    }
+
+    /// Writes a part of the ERP's catalogue in one transaction, after everything urgent. What it says already is not
+    /// written again.
+    pub(crate) async fn write_catalogue(&self, rows: Vec<CatalogueRow>) -> Result<Written, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write_background(move |txn| catalogue::write(txn, rows)).await,
+        }
+    }
+
+    /// An import begins.
+    pub(crate) async fn begin_import(&self, id: String, name: String) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| catalogue::begin(txn, &id, &name)).await,
+        }
+    }
+
+    /// It ended.
+    pub(crate) async fn end_import(&self, id: String, end: ImportEnd) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| catalogue::end(txn, &id, &end)).await,
+        }
+    }
+
+    /// Imports that a stop cut off are failed ones.
+    pub(crate) async fn abandon_imports(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(|txn| catalogue::abandon(txn)).await,
+        }
+    }
+
+    /// One import.
+    pub(crate) async fn import(&self, id: String) -> Result<Option<ImportRow>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| catalogue::import(conn, &id)).await,
+        }
+    }
+
+    /// The latest imports first.
+    pub(crate) async fn imports(&self, limit: usize) -> Result<Vec<ImportRow>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| catalogue::imports(conn, limit)).await,
+        }
+    }
+
+    /// Recomputes everything from the movements: chains, totals, voids. Blocks for as long as that takes, on a
+    /// connection of its own.
+    pub(crate) fn verify(&self, shop: Option<&ShopId>) -> Result<Checked, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.verify(shop),
+        }
+    }
+
+    /// Writes a shop's totals, and what of it counts, anew from its movements; how many rows were wrong.
+    pub(crate) async fn repair(&self, shop: ShopId) -> Result<u64, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| repair::repair(txn, &shop)).await,
+        }
+    }
+
+    /// Every level as it stands in the tables, for a comparison with the view. Blocks.
+    pub(crate) fn levels(&self) -> Result<Vec<crate::change::LevelRow>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.db().read_blocking(load::levels),
+        }
+    }
+
+    /// Writes a consistent copy beside all reads and writes.
+    pub(crate) async fn backup(&self, target: &Path) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => Ok(store.db().backup_into(target).await?),
+        }
+    }
+
+    /// Finishes what is queued and closes: only the one file remains.
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(store) => store.db().close().await,
+        }
+    }
+}

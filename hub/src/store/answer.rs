@@ -1,0 +1,147 @@
+//! What the hub answers a shop, read from one snapshot.
+
+use rusqlite::Connection;
+use vitrina_shared::decide::{self, Outcome, Relation, Shown};
+use vitrina_shared::wire::positions_hash;
+use vitrina_shared::wire::v1::{DecisionV1, RegistersV1};
+use vitrina_shared::{Delta, HubLife, Position, ReplicaId, Seq, TimeMs};
+
+use super::{StoreError, heard, lives, log, registers};
+use crate::change::ShopRow;
+
+/// The most movements of one answer.
+const MAX_MOVEMENTS: usize = 5_000;
+/// About how many bytes of them.
+const MAX_BYTES: usize = 600_000;
+
+/// What a shop wants to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    /// The shop.
+    pub(crate) shop: ShopRow,
+    /// The life of the hub's last answer to it.
+    pub(crate) life: Option<HubLife>,
+    /// Registers are held up to here, in that life.
+    pub(crate) registers: u64,
+    /// What it shows.
+    pub(crate) shown: Vec<Shown>,
+    /// Whether that is all it holds.
+    pub(crate) all: bool,
+    /// What became of its deltas, by replica.
+    pub(crate) outcomes: Vec<(ReplicaId, Outcome)>,
+    /// The hash of all its positions.
+    pub(crate) hash: [u8; 32],
+    /// The hub's clock.
+    pub(crate) now: TimeMs,
+}
+
+/// What the hub has for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// The hub's life.
+    pub(crate) life: HubLife,
+    /// The hash of all the hub's positions of the shop.
+    pub(crate) hash: [u8; 32],
+    /// The hub's positions of the replicas shown, and of all others where all were shown.
+    pub(crate) positions: Vec<(ReplicaId, Position)>,
+    /// Every position of the shop, for the token.
+    pub(crate) every: Vec<(ReplicaId, Position)>,
+    /// What the agent lacks.
+    pub(crate) deltas: Vec<Delta>,
+    /// There is more than fits.
+    pub(crate) more: bool,
+    /// The next exchange must show all.
+    pub(crate) show_all: bool,
+    /// Registers that the agent lacks.
+    pub(crate) registers: Option<RegistersV1>,
+    /// The shop's own settings are among them.
+    pub(crate) has_settings: bool,
+    /// What people decided.
+    pub(crate) decisions: Vec<DecisionV1>,
+}
+
+impl Found {
+    /// Whether there is something that a waiting agent should hear at once.
+    pub(crate) fn is_worth_telling(&self) -> bool {
+        !self.deltas.is_empty() || self.show_all || self.has_settings || !self.decisions.is_empty()
+    }
+}
+
+/// Reads the answer.
+pub(super) fn find(conn: &Connection, ask: &Ask) -> Result<Found, StoreError> {
+    let life = lives::current(conn)?.ok_or(StoreError::Damaged("the hub has no life"))?;
+    let logs = log::of_shop(conn, ask.shop.index)?;
+    let every: Vec<_> = logs.iter().map(|log| (log.name, log.head)).filter(|(_, head)| head.seq > Seq(0)).collect();
+    let hash = positions_hash(every.iter().copied());
+    let (mut positions, mut wanted) = (Vec::new(), Vec::new());
+    let mut is_all_same = true;
+    for shown in &ask.shown {
+        let log = logs.iter().find(|log| log.name == shown.replica);
+        let head = log.map_or_else(|| shown.replica.origin(), |log| log.head);
+        positions.push((shown.replica, head));
+        let outcome = ask.outcomes.iter().rev().find(|(name, _)| *name == shown.replica).map(|(_, outcome)| *outcome);
+        let relation = decide::relate(head, shown, outcome, |seq| match log {
+            Some(log) => log::chain_at(conn, log, seq),
+            None => Ok(head.chain),
+        })?;
+        is_all_same &= relation == Relation::Same;
+        if let (Relation::HubAhead { from }, Some(log)) = (relation, log) {
+            wanted.push((log, from));
+        }
+    }
+    if ask.all {
+        for log in logs.iter().filter(|log| ask.shown.iter().all(|shown| shown.replica != log.name)) {
+            positions.push((log.name, log.head));
+            if log.head.seq > Seq(0) {
+                is_all_same = false;
+                wanted.push((log, Seq(0)));
+            }
+        }
+    }
+    let (deltas, is_cut) = deltas(conn, &wanted)?;
+    let cursor = if ask.life == Some(life) { ask.registers } else { 0 };
+    let (registers, is_more) = match registers::after(conn, &ask.shop.shop, cursor)? {
+        Some((list, is_more)) => (Some(list), is_more),
+        None => (None, false),
+    };
+    let has_settings = registers
+        .iter()
+        .flat_map(|registers| &registers.list)
+        .any(|register| register.kind == vitrina_shared::registers::kind::SETTINGS);
+    Ok(Found {
+        life,
+        hash,
+        positions,
+        every,
+        deltas,
+        more: is_cut || is_more,
+        show_all: !ask.all && is_all_same && hash != ask.hash,
+        registers,
+        has_settings,
+        decisions: heard::decisions(conn, ask.shop.index, ask.now)?,
+    })
+}
+
+/// The movements that the agent lacks, as many as fit; whether there are more.
+fn deltas(conn: &Connection, wanted: &[(&log::Log, Seq)]) -> Result<(Vec<Delta>, bool), StoreError> {
+    let (mut movements, mut bytes) = (MAX_MOVEMENTS, MAX_BYTES);
+    let mut deltas = Vec::new();
+    for (log, from) in wanted {
+        if movements == 0 || bytes == 0 {
+            return Ok((deltas, true));
+        }
+        let mut from = *from;
+        if from == log.head.seq {
+            continue;
+        }
+        let delta = log::delta(conn, log, from, movements, bytes)?;
+        movements = movements.saturating_sub(delta.entries.len());
+        bytes = bytes.saturating_sub(delta.entries.iter().map(|entry| entry.bytes.len()).sum());
+        from = delta.last_seq();
+        deltas.push(delta);
+        if from < log.head.seq {
+            return Ok((deltas, true));
+        }
+    }
+    Ok((deltas, false))
+}

@@ -1,0 +1,40 @@
+//! API keys, as hashes only.
+
+use rusqlite::{Connection, params};
+use vitrina_shared::TimeMs;
+
+use super::StoreError;
+use super::sqlite::Txn;
+use crate::keys::{KeyRow, Role};
+
+const ALL: &str = "SELECT name, role, hash, created_at, revoked_at FROM api_key ORDER BY name";
+const ADD: &str = "INSERT INTO api_key (name, role, hash, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+const REVOKE: &str = "UPDATE api_key SET revoked_at = ?2 WHERE name = ?1 AND revoked_at IS NULL";
+
+/// Every key, revoked ones too.
+pub(super) fn all(conn: &Connection) -> Result<Vec<KeyRow>, StoreError> {
+    let mut statement = conn.prepare_cached(ALL)?;
+    let mut rows = statement.query([])?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        let role: String = row.get(1)?;
+        keys.push(KeyRow {
+            name: row.get(0)?,
+            role: role.parse().map_err(|_| StoreError::Damaged("a key has a role that is none"))?,
+            hash: row.get(2)?,
+            created_at: TimeMs(row.get(3)?),
+            revoked_at: row.get::<_, Option<i64>>(4)?.map(TimeMs),
+        });
+    }
+    Ok(keys)
+}
+
+/// Adds a key; false where the name is taken.
+pub(super) fn add(txn: &Txn<'_>, name: &str, role: Role, hash: &[u8; 32]) -> Result<bool, StoreError> {
+    Ok(txn.conn.prepare_cached(ADD)?.execute(params![name, role.word(), hash, txn.now.0])? > 0)
+}
+
+/// Ends a key; false where there is none of that name that is still good.
+pub(super) fn revoke(txn: &Txn<'_>, name: &str) -> Result<bool, StoreError> {
+    Ok(txn.conn.prepare_cached(REVOKE)?.execute(params![name, txn.now.0])? > 0)
+}

@@ -1,0 +1,266 @@
+//! What one exchange brings, taken in one transaction: the decisions of `shared::decide` over the rows of this file.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use vitrina_shared::decide::{self, Evidence, LifeVerdict, Outcome, Shown};
+use vitrina_shared::freshness::Heard;
+use vitrina_shared::wire::Reply;
+use vitrina_shared::wire::v1::{DisagreementV1, HealthV1, QuarantinedV1};
+use vitrina_shared::{HubLife, ReplicaId, Seq, ShopId, TimeMs};
+
+use super::log::{self, Log};
+use super::sqlite::Txn;
+use super::{StoreError, heard, lives, merge, shops, voids};
+use crate::change::{ShopHealth, ShopRow};
+use crate::exchange::token::Claims;
+use crate::merge::Incoming;
+
+const TAG_AT: &str = "SELECT tag FROM feed_commit WHERE pos = ?1";
+const OLDEST_COMMIT: &str = "SELECT min(pos) FROM feed_commit";
+
+/// A shop with no more movements gets its index of ids at once.
+const SMALL_SHOP: u64 = 5_000;
+/// Movements that one step of building an index takes.
+const INDEX_STEP: usize = 2_000;
+/// A branch of a branch of a branch: nobody gets further by restoring copies.
+const MAX_FORKS: u8 = 8;
+/// Below this the difference of the clocks may be the line's delay.
+const SKEW_THAT_COUNTS_MS: i64 = 2_000;
+
+/// What an exchange brings, made ready; whoever sends it is proved to hold the device's key.
+#[derive(Debug)]
+pub(crate) struct Brought {
+    /// The shop of the certificate.
+    pub(crate) shop: ShopId,
+    /// The device's key.
+    pub(crate) device: [u8; 32],
+    /// When its certificate was given.
+    pub(crate) issued_at: i64,
+    /// The replica that the agent writes.
+    pub(crate) own: ReplicaId,
+    /// The agent's version.
+    pub(crate) version: String,
+    /// The agent's clock when it sent.
+    pub(crate) sent_at: i64,
+    /// What it shows.
+    pub(crate) shown: Vec<Shown>,
+    /// What it brings.
+    pub(crate) deltas: Vec<Incoming>,
+    /// How many movements that is.
+    pub(crate) movements: u64,
+    /// What the hub's own last answer to it said, if it is authentic.
+    pub(crate) claims: Option<Claims>,
+    /// How it is.
+    pub(crate) health: Option<HealthV1>,
+    /// Codes of what else a person should know.
+    pub(crate) problems: Vec<String>,
+    /// Quarantined records that changed.
+    pub(crate) quarantine: Vec<QuarantinedV1>,
+    /// The list of disagreements, where it changed.
+    pub(crate) disagreements: Option<Vec<DisagreementV1>>,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    /// The shop.
+    pub(crate) shop: ShopRow,
+    /// What became of each delta.
+    pub(crate) replies: Vec<Reply>,
+    /// The same as it was decided, by replica: the answer's movements follow from it.
+    pub(crate) outcomes: Vec<(ReplicaId, Outcome)>,
+    /// A new life began, because the shop proved that this database goes back behind what it once said.
+    pub(crate) begun: Option<HubLife>,
+    /// Movements that are new here.
+    pub(crate) merged: u64,
+    /// Rows whose sender said another total than the movements give.
+    pub(crate) repairs: u64,
+    /// An index of ids must be built before the rest can be taken.
+    pub(crate) must_index: bool,
+}
+
+/// Takes everything, or on an error nothing.
+pub(super) fn receive(txn: &mut Txn<'_>, brought: &mut Brought) -> Result<Taken, StoreError> {
+    let shop = match shops::find(txn.conn, &brought.shop)? {
+        Some(shop) => shop,
+        None => shops::add_forgotten(txn, &brought.shop)?,
+    };
+    if shops::is_revoked(txn.conn, shop.index, brought.issued_at)? {
+        return Err(StoreError::Revoked);
+    }
+    shops::add_device(txn.conn, &brought.device, shop.index, brought.issued_at)?;
+    let begun = match &brought.claims {
+        Some(claims) => judge(txn, claims, shop.index)?,
+        None => None,
+    };
+    for shown in &brought.shown {
+        must_be_of(log::find(txn.conn, shown.replica)?.as_ref(), shop.index)?;
+    }
+    let mut taken = Taken {
+        shop,
+        replies: Vec::new(),
+        outcomes: Vec::new(),
+        begun,
+        merged: 0,
+        repairs: 0,
+        must_index: false,
+    };
+    for delta in std::mem::take(&mut brought.deltas) {
+        let reply = receive_delta(txn, &mut taken, delta, MAX_FORKS)?;
+        taken.replies.push(reply);
+    }
+    heard::set_quarantine(txn, taken.shop.index, &brought.quarantine)?;
+    if let Some(list) = &brought.disagreements {
+        heard::set_disagreements(txn, taken.shop.index, list)?;
+    }
+    hear(txn, &taken, brought)?;
+    Ok(taken)
+}
+
+fn must_be_of(log: Option<&Log>, shop: u32) -> Result<(), StoreError> {
+    if log.is_some_and(|log| log.shop != shop) { Err(StoreError::ForeignReplica) } else { Ok(()) }
+}
+
+/// Begins a new life where the shop holds this hub's own word for something that this database does not know.
+fn judge(txn: &mut Txn<'_>, claims: &Claims, shop: u32) -> Result<Option<HubLife>, StoreError> {
+    let own = lives::current(txn.conn)?.ok_or(StoreError::Damaged("the hub has no life"))?;
+    let on_history = claims.life == own && is_on_history(txn, claims, shop)?;
+    match decide::judge_life(own, Evidence { life: claims.life, on_history }) {
+        LifeVerdict::Goes => Ok(None),
+        LifeVerdict::Behind { ordinal } => {
+            lives::begin(txn, ordinal, "a shop proved that this database is an older copy").map(Some)
+        }
+    }
+}
+
+fn is_on_history(txn: &Txn<'_>, claims: &Claims, shop: u32) -> Result<bool, StoreError> {
+    if !commit_is_known(txn.conn, claims.pos, claims.tag, txn.head().pos)? {
+        return Ok(false);
+    }
+    for claim in &claims.positions {
+        let Some(log) = log::find(txn.conn, claim.replica)? else { return Ok(false) };
+        if log.shop != shop
+            || claim.seq > log.head.seq
+            || !log::chain_at(txn.conn, &log, claim.seq)?.0.starts_with(&claim.chain)
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether a place in the feed was given out in this history; places before the oldest that is kept are believed.
+pub(super) fn commit_is_known(conn: &Connection, pos: u64, tag: u64, head: u64) -> Result<bool, StoreError> {
+    if pos == 0 {
+        return Ok(true);
+    }
+    if pos > head {
+        return Ok(false);
+    }
+    let found: Option<i64> =
+        conn.prepare_cached(TAG_AT)?.query_row(params![pos.cast_signed()], |row| row.get(0)).optional()?;
+    match found {
+        Some(found) => Ok(found.cast_unsigned() == tag),
+        None => {
+            let oldest: Option<i64> = conn.prepare_cached(OLDEST_COMMIT)?.query_row([], |row| row.get(0))?;
+            Ok(oldest.is_some_and(|oldest| pos < oldest.cast_unsigned()))
+        }
+    }
+}
+
+fn receive_delta(txn: &mut Txn<'_>, taken: &mut Taken, delta: Incoming, forks: u8) -> Result<Reply, StoreError> {
+    let shop = taken.shop.index;
+    let (name, replica) = (delta.replica, delta.replica.0);
+    let log = log::find(txn.conn, name)?;
+    must_be_of(log.as_ref(), shop)?;
+    let head = log.as_ref().map_or_else(|| name.origin(), |log| log.head);
+    let chain_at = |seq: Seq| match &log {
+        Some(log) => log::chain_at(txn.conn, log, seq),
+        None => Ok(head.chain),
+    };
+    let outcome = decide::admit(head, name, delta.base, &delta.chains, chain_at)?;
+    taken.outcomes.push((name, outcome));
+    Ok(match outcome {
+        Outcome::Duplicate => Reply::Duplicate { replica, upto: delta.head().seq.0 },
+        Outcome::Gap { expected } => Reply::Gap { replica, expected: expected.0 },
+        Outcome::Take => Reply::Take { replica },
+        Outcome::Merge { skip } => {
+            if !can_merge(txn, taken, &delta)? {
+                return Ok(Reply::NotNow { replica });
+            }
+            let mut log = match log {
+                Some(log) => log,
+                None => log::add(txn.conn, name, shop)?,
+            };
+            let delta = delta.without(skip)?;
+            let merged = merge::merge(txn, &mut log, &delta)?;
+            taken.merged += delta.entries.len() as u64;
+            taken.repairs += merged.repairs;
+            Reply::Merged { replica, skip: skip as u64 }
+        }
+        Outcome::Fork { common, skip, branch } => {
+            let Some(forks) = forks.checked_sub(1) else { return Ok(Reply::Take { replica }) };
+            let tail = delta.forked(skip, branch)?;
+            match receive_delta(txn, taken, tail, forks)? {
+                Reply::NotNow { .. } => Reply::NotNow { replica },
+                _ => Reply::Forked { replica, common: common.0, branch: branch.0 },
+            }
+        }
+    })
+}
+
+/// Whether the shop's index of ids is there, if this delta asks for one. A small one is built at once.
+fn can_merge(txn: &mut Txn<'_>, taken: &mut Taken, delta: &Incoming) -> Result<bool, StoreError> {
+    let shop = taken.shop.index;
+    let logs = log::of_shop(txn.conn, shop)?;
+    let has_others = logs.iter().any(|log| log.name != delta.replica && log.head.seq > Seq(0));
+    if !delta.rows.has_voids && !has_others {
+        return Ok(true);
+    }
+    if shops::flags(txn.conn, shop)?.indexed == shops::INDEXED {
+        return Ok(true);
+    }
+    if logs.iter().map(|log| log.head.seq.0).sum::<u64>() > SMALL_SHOP {
+        shops::set_indexed(txn.conn, shop, shops::INDEXING)?;
+        taken.must_index = true;
+        return Ok(false);
+    }
+    while !voids::index_some(txn, shop, INDEX_STEP)? {}
+    Ok(true)
+}
+
+/// One step of building an index of ids; true when it is complete.
+pub(super) fn index_step(txn: &mut Txn<'_>, shop: u32) -> Result<bool, StoreError> {
+    voids::index_some(txn, shop, INDEX_STEP)
+}
+
+/// The shop was heard from; complete where nothing is left pending.
+fn hear(txn: &mut Txn<'_>, taken: &Taken, brought: &Brought) -> Result<(), StoreError> {
+    let (before, last) = heard::of(txn.conn, &taken.shop)?;
+    let now = txn.now;
+    let skew_ms = brought.sent_at.saturating_sub(now.0);
+    let mut status = ShopHealth {
+        version: brought.version.clone(),
+        replica: Some(brought.own),
+        skew_ms,
+        problems: brought.problems.clone(),
+        ..last
+    };
+    let (mut complete, mut source) = (before.complete, before.source);
+    if let Some(health) = &brought.health {
+        // What this exchange brought is not pending any more, but what it was refused is.
+        let is_left = taken.replies.iter().any(|r| !matches!(r, Reply::Merged { .. } | Reply::Duplicate { .. } | Reply::Forked { .. }));
+        status.pending = if is_left { health.pending } else { health.pending.saturating_sub(brought.movements) };
+        status.quarantined = health.quarantined;
+        status.disagreements = health.disagreements;
+        status.disk_free = health.disk_free;
+        status.goodbye = health.goodbye;
+        status.problems.extend(health.problems.iter().take(16).cloned());
+        if status.pending == 0 {
+            complete = Some(now);
+        }
+        let correction = if skew_ms.abs() > SKEW_THAT_COUNTS_MS { -skew_ms } else { 0 };
+        source = health.source_as_of.map(|at| TimeMs(at).plus(correction).min(now)).max(source);
+    }
+    let source_every_ms = taken.shop.settings.source_every_ms;
+    heard::set(txn, &taken.shop, Heard { exchange: Some(now), complete, source, source_every_ms }, status)
+}

@@ -1,0 +1,302 @@
+//! One hub, one SQLite file: the transaction every write runs in, and the feed positions that commits give out.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use vitrina_host::db::{Db, Hooks, Settings};
+use vitrina_host::{clock, sign};
+use vitrina_shared::{Barcode, HubLife, TimeMs};
+
+use super::{StoreError, lives, schema};
+use crate::change::{Change, FeedHead};
+
+const LAST_COMMIT: &str = "SELECT pos, tag FROM feed_commit ORDER BY pos DESC LIMIT 1";
+const ADD_COMMIT: &str = "INSERT INTO feed_commit (pos, tag, at) VALUES (?1, ?2, ?3)";
+const FORGET_COMMITS: &str = "DELETE FROM feed_commit WHERE pos <= (SELECT pos FROM feed_commit ORDER BY pos DESC LIMIT 1 OFFSET 100000)";
+const FIND_BARCODE: &str = "SELECT id FROM barcode WHERE text = ?1";
+const ADD_BARCODE: &str = "INSERT INTO barcode (text) VALUES (?1) RETURNING id";
+const BARCODES: &str = "SELECT id, text FROM barcode";
+const BARCODE_TEXT: &str = "SELECT text FROM barcode WHERE id = ?1";
+
+/// Between two looks for commits that are too old to be kept.
+const FORGET_EVERY: u64 = 1_000;
+
+/// Who is told what a commit changed.
+pub(crate) type Listener = Box<dyn Fn(&FeedHead, Vec<Change>) + Send + Sync>;
+
+/// The store in one file.
+pub(crate) struct SqliteStore {
+    db: Db,
+    shared: Arc<Shared>,
+}
+
+/// What the database thread and the readers of its outcome share.
+struct Shared {
+    /// The last position given out, committed or not: one that was rolled back is never given again.
+    pos: AtomicU64,
+    head: Mutex<FeedHead>,
+    /// What the transaction that is about to be committed leads to.
+    next: Mutex<Pending>,
+    listener: OnceLock<Listener>,
+    barcodes: RwLock<HashMap<Box<str>, i64>>,
+}
+
+#[derive(Default)]
+struct Pending {
+    head: Option<(u64, u64)>,
+    life: Option<HubLife>,
+    changes: Vec<Change>,
+}
+
+/// The open transaction of one write.
+pub(super) struct Txn<'a> {
+    pub(super) conn: &'a Connection,
+    /// The hub's clock, once for the whole write.
+    pub(super) now: TimeMs,
+    shared: &'a Shared,
+    side: Side,
+}
+
+/// What a write leads to, once it is committed.
+#[derive(Default)]
+struct Side {
+    changes: Vec<Change>,
+    barcodes: Vec<(Box<str>, i64)>,
+    life: Option<HubLife>,
+}
+
+struct Kept<T> {
+    value: T,
+    side: Mutex<Side>,
+}
+
+impl SqliteStore {
+    /// Opens the file, makes it when it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Open`]; the file is as it was.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let shared = Arc::new(Shared {
+            pos: AtomicU64::new(0),
+            head: Mutex::new(FeedHead { life: HubLife { ordinal: 0, random: [0; 16] }, pos: 0, tag: 0 }),
+            next: Mutex::new(Pending::default()),
+            listener: OnceLock::new(),
+            barcodes: RwLock::new(HashMap::new()),
+        });
+        let mut settings = Settings::new(path);
+        settings.cache_kib = 16_000;
+        settings.readers = 4;
+        settings.read_timeout = Duration::from_mins(1);
+        let (before, after) = (Arc::clone(&shared), Arc::clone(&shared));
+        let hooks = Hooks {
+            before_commit: Some(Box::new(move |conn, _| before.seal(conn))),
+            after_commit: Some(Box::new(move |_| after.publish())),
+            reopened: None,
+        };
+        let db = Db::open(settings, schema::STEPS, hooks)?;
+        let store = Self { db, shared };
+        store.begin()?;
+        Ok(store)
+    }
+
+    /// Reads what is kept in memory; the first life of a new database begins here.
+    fn begin(&self) -> Result<(), StoreError> {
+        let known = self.db.read_blocking(|conn| {
+            let commit = conn
+                .prepare_cached(LAST_COMMIT)?
+                .query_row([], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned())))
+                .optional()?;
+            let mut barcodes = HashMap::new();
+            let mut statement = conn.prepare_cached(BARCODES)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                barcodes.insert(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?.into(), row.get(0)?);
+            }
+            Ok::<_, StoreError>((commit, barcodes, lives::current(conn)?))
+        })?;
+        let (commit, barcodes, life) = known;
+        let (pos, tag) = commit.unwrap_or((0, 0));
+        self.shared.pos.store(pos, Ordering::SeqCst);
+        *lock(&self.shared.head) =
+            FeedHead { life: life.unwrap_or(HubLife { ordinal: 0, random: [0; 16] }), pos, tag };
+        *self.shared.barcodes.write().unwrap_or_else(PoisonError::into_inner) = barcodes;
+        if life.is_none() {
+            self.write_blocking(|txn| lives::begin(txn, 1, "the database was made"))?;
+        }
+        Ok(())
+    }
+
+    /// Who is told of every commit from now on; the first one named stays.
+    pub(super) fn listen(&self, listener: Listener) {
+        let _ = self.shared.listener.set(listener);
+    }
+
+    /// Where the feed stands.
+    pub(super) fn head(&self) -> FeedHead {
+        *lock(&self.shared.head)
+    }
+
+    pub(super) fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// One write: a transaction that it may share with others. On an error nothing of it is kept.
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (run, keep) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
+        let kept = self.db.write_with(move |conn| run.run(conn, work), move |kept| keep.keep(kept)).await?;
+        Ok(kept.value)
+    }
+
+    /// As [`SqliteStore::write`], after everything urgent.
+    pub(super) async fn write_background<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (run, keep) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
+        let kept =
+            self.db.write_background_with(move |conn| run.run(conn, work), move |kept| keep.keep(kept)).await?;
+        Ok(kept.value)
+    }
+
+    pub(super) fn write_blocking<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (run, keep) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
+        let kept = self.db.write_with_blocking(move |conn| run.run(conn, work), move |kept| keep.keep(kept))?;
+        Ok(kept.value)
+    }
+
+    /// One read: one snapshot.
+    pub(super) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.db.read(work).await
+    }
+}
+
+impl Shared {
+    fn run<T>(
+        &self,
+        conn: &Connection,
+        work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError>,
+    ) -> Result<Kept<T>, StoreError> {
+        let mut txn = Txn { conn, now: TimeMs(clock::now_ms()), shared: self, side: Side::default() };
+        let value = work(&mut txn)?;
+        Ok(Kept { value, side: Mutex::new(txn.side) })
+    }
+
+    /// Before COMMIT: the positions that the transaction gave out get their tag.
+    fn seal(&self, conn: &Connection) -> rusqlite::Result<()> {
+        let pos = self.pos.load(Ordering::SeqCst);
+        if pos <= lock(&self.head).pos {
+            return Ok(());
+        }
+        let random = sign::random_bytes::<8>().map_err(|error| rusqlite::Error::UserFunctionError(Box::new(error)))?;
+        // A tag is also written as a decimal or hexadecimal number: never negative.
+        let tag = u64::from_le_bytes(random) >> 1;
+        conn.prepare_cached(ADD_COMMIT)?.execute(params![pos.cast_signed(), tag.cast_signed(), clock::now_ms()])?;
+        if pos.is_multiple_of(FORGET_EVERY) {
+            conn.prepare_cached(FORGET_COMMITS)?.execute([])?;
+        }
+        lock(&self.next).head = Some((pos, tag));
+        Ok(())
+    }
+
+    /// After COMMIT, for each write in their order.
+    fn keep<T>(&self, kept: &Kept<T>) {
+        let side = std::mem::take(&mut *lock(&kept.side));
+        if !side.barcodes.is_empty() {
+            self.barcodes.write().unwrap_or_else(PoisonError::into_inner).extend(side.barcodes);
+        }
+        let mut next = lock(&self.next);
+        next.changes.extend(side.changes);
+        next.life = side.life.or(next.life);
+    }
+
+    /// After COMMIT, once: the view follows before anybody has an answer.
+    fn publish(&self) {
+        let pending = std::mem::take(&mut *lock(&self.next));
+        let head = {
+            let mut head = lock(&self.head);
+            if let Some((pos, tag)) = pending.head {
+                (head.pos, head.tag) = (pos, tag);
+            }
+            head.life = pending.life.unwrap_or(head.life);
+            *head
+        };
+        if let Some(listener) = self.listener.get() {
+            listener(&head, pending.changes);
+        }
+    }
+}
+
+impl Txn<'_> {
+    /// The next feed position.
+    pub(super) fn next_pos(&self) -> u64 {
+        self.take_positions(1)
+    }
+
+    /// The first of `count` feed positions in a row.
+    pub(super) fn take_positions(&self, count: u64) -> u64 {
+        self.shared.pos.fetch_add(count, Ordering::SeqCst) + 1
+    }
+
+    /// Tells readers of a change, once it is committed.
+    pub(super) fn change(&mut self, change: Change) {
+        self.side.changes.push(change);
+    }
+
+    /// A new life begins with this commit.
+    pub(super) fn set_life(&mut self, life: HubLife) {
+        self.side.life = Some(life);
+    }
+
+    /// The committed head of the feed.
+    pub(super) fn head(&self) -> FeedHead {
+        *lock(&self.shared.head)
+    }
+
+    /// The number of a barcode; a new one gets the next.
+    pub(super) fn barcode_id(&mut self, barcode: &str) -> Result<i64, StoreError> {
+        if let Some(id) = self.shared.barcodes.read().unwrap_or_else(PoisonError::into_inner).get(barcode) {
+            return Ok(*id);
+        }
+        // A write before this one in the same transaction may have named it.
+        let found = self.conn.prepare_cached(FIND_BARCODE)?.query_row([barcode], |row| row.get(0)).optional()?;
+        let id = match found {
+            Some(id) => id,
+            None => self.conn.prepare_cached(ADD_BARCODE)?.query_row([barcode], |row| row.get(0))?,
+        };
+        self.side.barcodes.push((barcode.into(), id));
+        Ok(id)
+    }
+}
+
+/// The number of a barcode that some movement or item named.
+pub(super) fn find_barcode(conn: &Connection, barcode: &str) -> Result<Option<i64>, StoreError> {
+    Ok(conn.prepare_cached(FIND_BARCODE)?.query_row([barcode], |row| row.get(0)).optional()?)
+}
+
+/// The barcode of a number.
+pub(super) fn barcode_text(conn: &Connection, id: i64) -> Result<Barcode, StoreError> {
+    let text: String = conn.prepare_cached(BARCODE_TEXT)?.query_row([id], |row| row.get(0))?;
+    Barcode::from_key(&text).map_err(|_| StoreError::Damaged("a barcode is none"))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

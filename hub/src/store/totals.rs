@@ -1,0 +1,230 @@
+//! The rows of totals, and the levels that they make.
+
+use std::sync::Arc;
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use vitrina_shared::{Barcode, Condition, Details, Money, TimeMs, Total};
+
+use super::StoreError;
+use super::log::Log;
+use super::sqlite::{Txn, find_barcode};
+use crate::change::{LevelRow, Words};
+
+const OF_LEVEL: &str = "SELECT condition, replica, p, n, last, pos, updated_at, words, words_at \
+    FROM total WHERE shop = ?1 AND barcode = ?2";
+const OF_REPLICA: &str = "SELECT p, n FROM total WHERE shop = ?1 AND barcode = ?2 AND condition = ?3 AND replica = ?4";
+// The join: both numbers only grow, and a repeat writes nothing.
+const JOIN: &str = "INSERT INTO total (shop, barcode, condition, replica, p, n, last, pos, updated_at, words, words_at) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+    ON CONFLICT (shop, barcode, condition, replica) DO UPDATE SET p = max(p, excluded.p), n = max(n, excluded.n), \
+    last = excluded.last, pos = excluded.pos, updated_at = excluded.updated_at, words = excluded.words, \
+    words_at = excluded.words_at WHERE excluded.last > last";
+const SET_POS: &str = "UPDATE total SET pos = ?5, updated_at = ?6 \
+    WHERE shop = ?1 AND barcode = ?2 AND condition = ?3 AND replica = ?4";
+const CORRECTION: &str = "SELECT condition, units FROM correction WHERE shop = ?1 AND barcode = ?2";
+const CORRECT: &str = "INSERT INTO correction (shop, barcode, condition, units) VALUES (?1, ?2, ?3, ?4) \
+    ON CONFLICT (shop, barcode, condition) DO UPDATE SET units = units + excluded.units";
+const SHOPS_OF: &str = "SELECT id FROM shop";
+
+/// One row of totals: a replica's part of a level.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Part {
+    pub(super) condition: u8,
+    pub(super) replica: i64,
+    pub(super) total: Total,
+    pub(super) last: u64,
+    pub(super) pos: u64,
+    pub(super) updated_at: i64,
+    pub(super) words: Option<Vec<u8>>,
+    pub(super) words_at: Option<i64>,
+}
+
+/// What readers see of a level.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Numbers {
+    pub(super) on_hand: i64,
+    pub(super) unavailable: i64,
+    /// Price and words as the shop's files say them.
+    pub(super) said: Option<Vec<u8>>,
+}
+
+/// Units to be taken from each condition.
+pub(super) type Correction = [i64; 2];
+
+/// Every part of a level.
+pub(super) fn parts(conn: &Connection, shop: u32, barcode: i64) -> Result<Vec<Part>, StoreError> {
+    let mut statement = conn.prepare_cached(OF_LEVEL)?;
+    let rows = statement.query_map(params![shop, barcode], |row| {
+        Ok(Part {
+            condition: row.get(0)?,
+            replica: row.get(1)?,
+            total: Total { p: row.get::<_, i64>(2)?.cast_unsigned(), n: row.get::<_, i64>(3)?.cast_unsigned() },
+            last: row.get::<_, i64>(4)?.cast_unsigned(),
+            pos: row.get::<_, i64>(5)?.cast_unsigned(),
+            updated_at: row.get(6)?,
+            words: row.get(7)?,
+            words_at: row.get(8)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// What the movements that do not count add up to.
+pub(super) fn correction(conn: &Connection, shop: u32, barcode: i64) -> Result<Correction, StoreError> {
+    let mut correction = [0; 2];
+    let mut statement = conn.prepare_cached(CORRECTION)?;
+    let mut rows = statement.query(params![shop, barcode])?;
+    while let Some(row) = rows.next()? {
+        if let Some(units) = correction.get_mut(usize::from(row.get::<_, u8>(0)?)) {
+            *units = row.get(1)?;
+        }
+    }
+    Ok(correction)
+}
+
+/// Takes so many more units of movements that do not count.
+pub(super) fn correct(conn: &Connection, shop: u32, barcode: i64, condition: Condition, units: i64) -> Result<(), StoreError> {
+    conn.prepare_cached(CORRECT)?.execute(params![shop, barcode, condition.number(), units])?;
+    Ok(())
+}
+
+/// The numbers of a level; `None` where the shop never had the piece.
+pub(super) fn numbers(parts: &[Part], correction: Correction) -> Option<Numbers> {
+    let mut sums = [0_i64; 2];
+    for part in parts {
+        if let Some(sum) = sums.get_mut(usize::from(part.condition)) {
+            *sum = sum.saturating_add(part.total.balance());
+        }
+    }
+    let [sellable, unavailable] = [0, 1].map(|i: usize| {
+        sums.get(i).copied().unwrap_or(0).saturating_sub(correction.get(i).copied().unwrap_or(0))
+    });
+    // The latest words win; of one time those of the greater row, so that all agree.
+    let said = parts
+        .iter()
+        .filter_map(|part| part.words_at.map(|at| (at, part.replica, part.condition, part.words.as_ref())))
+        .max()
+        .and_then(|(.., words)| words.cloned());
+    (!parts.is_empty()).then(|| Numbers { on_hand: sellable.saturating_add(unavailable), unavailable, said })
+}
+
+/// Joins rows, one after the other.
+pub(super) struct Joiner<'c>(CachedStatement<'c>);
+
+impl<'c> Joiner<'c> {
+    pub(super) fn new(conn: &'c Connection) -> Result<Self, StoreError> {
+        Ok(Self(conn.prepare_cached(JOIN)?))
+    }
+
+    /// Joins one row.
+    pub(super) fn join(&mut self, shop: u32, barcode: i64, part: &Part) -> Result<(), StoreError> {
+        self.0.execute(params![
+            shop,
+            barcode,
+            part.condition,
+            part.replica,
+            part.total.p.cast_signed(),
+            part.total.n.cast_signed(),
+            part.last.cast_signed(),
+            part.pos.cast_signed(),
+            part.updated_at,
+            part.words,
+            part.words_at,
+        ])?;
+        Ok(())
+    }
+}
+
+/// Gives a level a new feed position: it changed.
+pub(super) fn set_pos(txn: &Txn<'_>, shop: u32, barcode: i64, part: &Part, pos: u64) -> Result<(), StoreError> {
+    txn.conn.prepare_cached(SET_POS)?.execute(params![
+        shop,
+        barcode,
+        part.condition,
+        part.replica,
+        pos.cast_signed(),
+        txn.now.0
+    ])?;
+    Ok(())
+}
+
+/// A replica's total of a row.
+pub(super) fn of_replica(
+    conn: &Connection,
+    log: &Log,
+    barcode: &Barcode,
+    condition: Condition,
+) -> Result<Total, StoreError> {
+    let Some(barcode) = find_barcode(conn, barcode.as_str())? else { return Ok(Total::default()) };
+    let total = conn
+        .prepare_cached(OF_REPLICA)?
+        .query_row(params![log.shop, barcode, condition.number(), log.id], |row| {
+            Ok(Total { p: row.get::<_, i64>(0)?.cast_unsigned(), n: row.get::<_, i64>(1)?.cast_unsigned() })
+        })
+        .optional()?;
+    Ok(total.unwrap_or_default())
+}
+
+/// A level as readers get it.
+pub(super) fn level(shop: u32, barcode: Barcode, numbers: &Numbers, updated_at: TimeMs, pos: u64) -> LevelRow {
+    let (price, words) = said(numbers.said.as_deref());
+    LevelRow {
+        shop,
+        barcode,
+        on_hand: numbers.on_hand,
+        unavailable: numbers.unavailable,
+        held: 0,
+        safety: 0,
+        in_transit: 0,
+        price,
+        words,
+        updated_at,
+        pos,
+    }
+}
+
+fn said(bytes: Option<&[u8]>) -> (Option<Money>, Option<Arc<Words>>) {
+    let Some(bytes) = bytes else { return (None, None) };
+    let details = Details::read(bytes);
+    let words = (details.words != Words::default()).then(|| Arc::new(details.words));
+    (details.price, words)
+}
+
+/// The level of a barcode at a shop as it stands; `None` where the shop never had the piece.
+pub(super) fn current(conn: &Connection, shop: u32, barcode: i64, name: &Barcode) -> Result<Option<LevelRow>, StoreError> {
+    let parts = parts(conn, shop, barcode)?;
+    let newest = parts.iter().map(|part| (part.pos, part.updated_at)).max();
+    let Some((pos, updated_at)) = newest else { return Ok(None) };
+    let numbers = numbers(&parts, correction(conn, shop, barcode)?);
+    Ok(numbers.map(|numbers| level(shop, name.clone(), &numbers, TimeMs(updated_at), pos)))
+}
+
+/// Gives every level of a barcode a new position, because what the catalogue says of it changed.
+pub(super) fn touch_levels(txn: &mut Txn<'_>, name: &Barcode) -> Result<Vec<LevelRow>, StoreError> {
+    let Some(barcode) = find_barcode(txn.conn, name.as_str())? else { return Ok(Vec::new()) };
+    let shops: Vec<u32> = {
+        let mut statement = txn.conn.prepare_cached(SHOPS_OF)?;
+        statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?
+    };
+    let mut levels = Vec::new();
+    for shop in shops {
+        let Some(part) = parts(txn.conn, shop, barcode)?.into_iter().max_by_key(|part| part.pos) else { continue };
+        set_pos_keeping_time(txn, shop, barcode, &part)?;
+        levels.extend(current(txn.conn, shop, barcode, name)?);
+    }
+    Ok(levels)
+}
+
+/// The quantity did not change, so neither does when it last did.
+fn set_pos_keeping_time(txn: &Txn<'_>, shop: u32, barcode: i64, part: &Part) -> Result<(), StoreError> {
+    let pos = txn.next_pos();
+    txn.conn.prepare_cached(SET_POS)?.execute(params![
+        shop,
+        barcode,
+        part.condition,
+        part.replica,
+        pos.cast_signed(),
+        part.updated_at
+    ])?;
+    Ok(())
+}

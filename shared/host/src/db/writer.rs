@@ -1,0 +1,295 @@
+//! The thread that owns the writing connection.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+
+use super::Settings;
+use super::error::{DbError, is_fatal};
+use super::open;
+use super::queue::{Job, Next, Shared};
+use super::readers::Readers;
+
+/// How many writes share a commit at most.
+const GROUP_MAX: usize = 256;
+/// No further write joins a transaction that has been open this long: those in it wait for their answer.
+const GROUP_TIME: Duration = Duration::from_millis(50);
+/// How long the queue is empty before the WAL is emptied.
+const IDLE: Duration = Duration::from_secs(5);
+/// How often SQLite looks whether its statistics are of use.
+const OPTIMIZE_EVERY: Duration = Duration::from_hours(24);
+
+const BEGIN: &str = "BEGIN IMMEDIATE";
+const COMMIT: &str = "COMMIT";
+const ROLLBACK: &str = "ROLLBACK";
+const SAVEPOINT: &str = "SAVEPOINT job";
+const RELEASE: &str = "RELEASE job";
+const ROLLBACK_JOB: &str = "ROLLBACK TO job";
+const EMPTY_WAL: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+const OPTIMIZE: &str = "PRAGMA optimize";
+
+/// A transaction that several writes shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// How many writes are in it.
+    pub jobs: usize,
+    /// How many rows they changed (as SQLite counts).
+    pub changes: u64,
+}
+
+type BeforeCommit = Box<dyn FnMut(&Connection, &Group) -> rusqlite::Result<()> + Send>;
+type AfterCommit = Box<dyn FnMut(&Group) + Send>;
+type Reopened = Box<dyn FnMut(&Connection) + Send>;
+
+/// What the owner of the tables does on the database thread, besides the writes themselves.
+#[derive(Default)]
+pub struct Hooks {
+    /// Runs inside each transaction that changed rows, last before COMMIT. Its error rolls back all of it.
+    pub before_commit: Option<BeforeCommit>,
+    /// Runs after COMMIT and after each write's own `after`, before any caller is answered.
+    pub after_commit: Option<AfterCommit>,
+    /// Runs when the connection was lost by an I/O error and opened again: read again what is kept in memory.
+    pub reopened: Option<Reopened>,
+}
+
+impl Hooks {
+    /// None.
+    pub fn none() -> Self {
+        Self::default()
+    }
+}
+
+pub(super) struct Writer {
+    conn: Option<Connection>,
+    settings: Settings,
+    shared: Arc<Shared>,
+    readers: Arc<Readers>,
+    hooks: Hooks,
+    /// When the WAL is emptied, if nothing comes before; `None` when it is empty.
+    tidy_at: Option<Instant>,
+    optimized: Instant,
+}
+
+/// What became of one job in a transaction.
+enum Ran {
+    /// It waits for the commit.
+    Kept(Box<dyn Job>),
+    /// It alone was rolled back, and its caller answered.
+    Undone,
+    /// The whole transaction is gone.
+    AllLost(Box<dyn Job>),
+}
+
+impl Writer {
+    pub(super) fn new(
+        conn: Connection,
+        settings: Settings,
+        shared: Arc<Shared>,
+        readers: Arc<Readers>,
+        hooks: Hooks,
+    ) -> Self {
+        Self {
+            conn: Some(conn),
+            settings,
+            shared,
+            readers,
+            hooks,
+            // The schema may just have been written.
+            tidy_at: Some(Instant::now() + IDLE),
+            optimized: Instant::now(),
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            match self.shared.next(self.tidy_at) {
+                Next::Run(first) => self.group(first),
+                Next::Tidy => self.tidy(),
+                Next::Stop => break,
+            }
+        }
+        if let Some(conn) = self.conn.take() {
+            let _ = empty_wal(&conn);
+            if let Err((_, error)) = conn.close() {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the database did not close cleanly"
+                );
+            }
+        }
+    }
+
+    /// One transaction: `first`, then the urgent writes that wait, then COMMIT, then the answers.
+    fn group(&mut self, first: Box<dyn Job>) {
+        let conn = match self.connection() {
+            Ok(conn) => conn,
+            Err(error) => return first.refuse(error),
+        };
+        if let Err(error) = execute(&conn, BEGIN) {
+            self.put_back(conn, is_fatal(&error));
+            return first.refuse(DbError::Commit(Arc::new(error)));
+        }
+        let rows_before = conn.total_changes();
+        let started = Instant::now();
+        let mut kept: Vec<Box<dyn Job>> = Vec::new();
+        let mut next = Some(first);
+        while let Some(job) = next.take() {
+            match run_job(&conn, job, kept.is_empty()) {
+                Ran::Kept(job) => kept.push(job),
+                // The first one has no savepoint: it took the transaction with it, and nothing else was in it.
+                Ran::Undone if kept.is_empty() => return self.put_back(conn, false),
+                Ran::Undone => {}
+                Ran::AllLost(job) => {
+                    kept.push(job);
+                    refuse_all(kept, || DbError::RolledBack);
+                    return self.put_back(conn, true);
+                }
+            }
+            if kept.len() < GROUP_MAX && started.elapsed() < GROUP_TIME {
+                next = self.shared.also_urgent();
+            }
+        }
+        let group = Group {
+            jobs: kept.len(),
+            changes: conn.total_changes() - rows_before,
+        };
+        match self.commit(&conn, &group) {
+            Ok(()) => {
+                self.put_back(conn, false);
+                self.answer(kept, &group);
+            }
+            Err(error) => {
+                let is_lost = is_fatal(&error) || execute(&conn, ROLLBACK).is_err();
+                self.put_back(conn, is_lost);
+                let error = Arc::new(error);
+                refuse_all(kept, || DbError::Commit(Arc::clone(&error)));
+            }
+        }
+    }
+
+    fn commit(&mut self, conn: &Connection, group: &Group) -> rusqlite::Result<()> {
+        if group.changes > 0
+            && let Some(hook) = &mut self.hooks.before_commit
+        {
+            // A panic here is the owner's bug; the transaction is rolled back like after an error.
+            catch_unwind(AssertUnwindSafe(|| hook(conn, group)))
+                .unwrap_or(Err(rusqlite::Error::UnwindingPanic))?;
+        }
+        execute(conn, COMMIT)
+    }
+
+    fn answer(&mut self, mut kept: Vec<Box<dyn Job>>, group: &Group) {
+        for job in &mut kept {
+            job.after();
+        }
+        if let Some(hook) = &mut self.hooks.after_commit
+            && catch_unwind(AssertUnwindSafe(|| hook(group))).is_err()
+        {
+            tracing::error!("what follows a commit panicked");
+            return refuse_all(kept, || DbError::AfterCommit);
+        }
+        kept.into_iter().for_each(Job::answer);
+    }
+
+    /// The connection, opened again if it was lost.
+    fn connection(&mut self) -> Result<Connection, DbError> {
+        if let Some(conn) = self.conn.take() {
+            return Ok(conn);
+        }
+        let conn =
+            open::reopen(&self.settings).map_err(|error| DbError::Reopen(Arc::new(error)))?;
+        tracing::warn!("the database connection was opened again after an error");
+        if let Some(hook) = &mut self.hooks.reopened
+            && catch_unwind(AssertUnwindSafe(|| hook(&conn))).is_err()
+        {
+            tracing::error!("reading the state again panicked");
+        }
+        Ok(conn)
+    }
+
+    /// Keeps the connection for the next transaction, or drops it when it is not to be trusted.
+    fn put_back(&mut self, conn: Connection, is_lost: bool) {
+        self.tidy_at = Some(Instant::now() + IDLE);
+        if !is_lost {
+            self.conn = Some(conn);
+            return;
+        }
+        tracing::error!("the database connection is dropped after an error");
+        // After a failed flush the system forgets the pages it could not write. The log must be read again, with
+        // its checksums, and not be copied into the file on the way out.
+        let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        drop(conn);
+        self.readers.forget_idle();
+    }
+
+    fn tidy(&mut self) {
+        self.tidy_at = None;
+        let Some(conn) = &self.conn else {
+            return;
+        };
+        if self.optimized.elapsed() >= OPTIMIZE_EVERY {
+            self.optimized = Instant::now();
+            let _ = conn.execute_batch(OPTIMIZE);
+        }
+        if !matches!(empty_wal(conn), Ok(true)) {
+            self.tidy_at = Some(Instant::now() + IDLE);
+        }
+    }
+}
+
+/// Runs one job. The first of a transaction needs no savepoint, because rolling all back rolls back nothing else.
+fn run_job(conn: &Connection, mut job: Box<dyn Job>, is_first: bool) -> Ran {
+    if !is_first && execute(conn, SAVEPOINT).is_err() {
+        return lost(conn, job);
+    }
+    let is_kept = job.run(conn);
+    if conn.is_autocommit() {
+        // SQLite rolls all back by itself after some errors (disk full, I/O).
+        return if is_first && !is_kept {
+            job.answer();
+            Ran::Undone
+        } else {
+            Ran::AllLost(job)
+        };
+    }
+    let ended = match (is_kept, is_first) {
+        (true, true) => Ok(()),
+        (true, false) => execute(conn, RELEASE),
+        (false, true) => execute(conn, ROLLBACK),
+        (false, false) => execute(conn, ROLLBACK_JOB).and_then(|()| execute(conn, RELEASE)),
+    };
+    match ended {
+        Err(_) => lost(conn, job),
+        Ok(()) if is_kept => Ran::Kept(job),
+        Ok(()) => {
+            job.answer();
+            Ran::Undone
+        }
+    }
+}
+
+fn lost(conn: &Connection, job: Box<dyn Job>) -> Ran {
+    let _ = execute(conn, ROLLBACK);
+    Ran::AllLost(job)
+}
+
+fn refuse_all(jobs: Vec<Box<dyn Job>>, error: impl Fn() -> DbError) {
+    for job in jobs {
+        job.refuse(error());
+    }
+}
+
+fn execute(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(sql)?.execute([]).map(|_| ())
+}
+
+/// Empties the WAL into the file; false when a reader is in the way. It does not wait for one: a till might come.
+fn empty_wal(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.busy_timeout(Duration::ZERO)?;
+    let busy = conn.query_row(EMPTY_WAL, [], |row| row.get::<_, i64>(0));
+    conn.busy_timeout(open::BUSY_TIMEOUT)?;
+    Ok(busy? == 0)
+}

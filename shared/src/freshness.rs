@@ -1,0 +1,185 @@
+//! How old an answer is, and what may be promised on it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::TimeMs;
+use crate::hours::Hours;
+
+/// A shop without a finished exchange for so long is stale.
+pub const SILENCE_MS: i64 = 90_000;
+
+/// How far a level can be relied on. Ordered: more is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// Never heard from in this life of the hub: not promised.
+    Unknown,
+    /// Silent, or its 1C is; the number still stands.
+    Stale,
+    /// Outside opening hours and complete up to closing: as good as live.
+    Closed,
+    /// Complete a moment ago.
+    Live,
+}
+
+impl Confidence {
+    /// The word of the public interface.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Stale => "stale",
+            Self::Closed => "closed",
+            Self::Live => "live",
+        }
+    }
+
+    /// 0 to 3, as on the wire.
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The confidence of a number; an unknown one is [`Confidence::Unknown`].
+    pub fn of_number(number: u8) -> Self {
+        match number {
+            3 => Self::Live,
+            2 => Self::Closed,
+            1 => Self::Stale,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// What the hub knows of a shop's freshness. All times by the hub's clock, or corrected to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// The last finished exchange in this life of the hub.
+    pub exchange: Option<TimeMs>,
+    /// The agent's log is complete at the hub up to here: the last exchange that left nothing pending.
+    pub complete: Option<TimeMs>,
+    /// The shop's 1C last proved itself.
+    pub source: Option<TimeMs>,
+    /// How often it should; none: never overdue.
+    pub source_every_ms: Option<i64>,
+}
+
+/// How far the shop's levels can be relied on at `now`.
+///
+/// `tz_offset_ms` is the shop's offset from UTC at `now`.
+pub fn confidence(heard: &Heard, hours: &Hours, now: TimeMs, tz_offset_ms: i64) -> Confidence {
+    let Some(exchange) = heard.exchange else {
+        return Confidence::Unknown;
+    };
+    let local = now.plus(tz_offset_ms);
+    if let Some(closing) = hours.last_closing(local) {
+        // Outside the hours nothing is sold: complete up to closing is complete.
+        let closing = closing.plus(-tz_offset_ms);
+        let source_done = heard.source_every_ms.is_none_or(|every| {
+            heard
+                .source
+                .is_some_and(|source| source >= closing.plus(-(every + every / 2)))
+        });
+        if heard.complete.is_some_and(|complete| complete >= closing) && source_done {
+            return Confidence::Closed;
+        }
+        return if now.since(exchange) <= SILENCE_MS && source_done {
+            Confidence::Live
+        } else {
+            Confidence::Stale
+        };
+    }
+    let silent = now.since(exchange) > SILENCE_MS;
+    let overdue = heard.source_every_ms.is_some_and(|every| {
+        heard
+            .source
+            .is_none_or(|source| now.since(source) > every + every / 2)
+    });
+    if silent || overdue {
+        Confidence::Stale
+    } else {
+        Confidence::Live
+    }
+}
+
+/// The moment up to which the shop is known: the earlier of what its log and its 1C prove. None where either never
+/// did.
+pub fn as_of(heard: &Heard) -> Option<TimeMs> {
+    Some(heard.complete?.min(heard.source?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: TimeMs = TimeMs(1_763_812_800_000); // Saturday 2025-11-22 12:00 UTC
+
+    fn heard(exchange_ago: i64, source_ago: Option<i64>) -> Heard {
+        Heard {
+            exchange: Some(NOON.plus(-exchange_ago)),
+            complete: Some(NOON.plus(-exchange_ago)),
+            source: source_ago.map(|ago| NOON.plus(-ago)),
+            source_every_ms: None,
+        }
+    }
+
+    #[test]
+    fn a_shop_never_heard_from_is_unknown_and_a_silent_one_stale() {
+        let always = Hours::default();
+
+        assert_eq!(
+            confidence(&Heard::default(), &always, NOON, 0),
+            Confidence::Unknown
+        );
+        assert_eq!(
+            confidence(&heard(90_000, None), &always, NOON, 0),
+            Confidence::Live
+        );
+        assert_eq!(
+            confidence(&heard(90_001, None), &always, NOON, 0),
+            Confidence::Stale
+        );
+    }
+
+    #[test]
+    fn a_source_is_overdue_only_where_its_rhythm_is_set() {
+        let always = Hours::default();
+        let silent_source = heard(0, None);
+
+        assert_eq!(
+            confidence(&silent_source, &always, NOON, 0),
+            Confidence::Live
+        );
+        assert_eq!(
+            confidence(
+                &Heard {
+                    source_every_ms: Some(60_000),
+                    ..silent_source
+                },
+                &always,
+                NOON,
+                0
+            ),
+            Confidence::Stale
+        );
+        let half_late = Heard {
+            source_every_ms: Some(60_000),
+            ..heard(0, Some(90_000))
+        };
+        assert_eq!(confidence(&half_late, &always, NOON, 0), Confidence::Live);
+        assert_eq!(as_of(&silent_source), None);
+    }
+
+    #[test]
+    fn a_shut_shop_that_was_complete_at_closing_is_as_good_as_live() {
+        let hours: Hours = "Mo-Fr 10:00-20:00; Sa 09:00-11:00".parse().unwrap();
+        let closed_at = 3_600_000;
+
+        assert_eq!(
+            confidence(&heard(closed_at - 1, Some(0)), &hours, NOON, 0),
+            Confidence::Closed
+        );
+        assert_eq!(
+            confidence(&heard(closed_at + 1, Some(0)), &hours, NOON, 0),
+            Confidence::Stale
+        );
+    }
+}

@@ -1,0 +1,188 @@
+//! Opening hours as people and map services write them: `Mo-Fr 10:00-22:00; Sa,Su 11:00-20:00`.
+//!
+//! The subset of OpenStreetMap's `opening_hours` that shops need: days and ranges of days, one or more ranges of
+//! times, `off`, `24/7`; a later rule replaces an earlier one for its days; a range may run past midnight.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::TimeMs;
+
+const MINUTE_MS: i64 = 60_000;
+const DAY_MINUTES: i64 = 24 * 60;
+const WEEK_MINUTES: i64 = 7 * DAY_MINUTES;
+const DAYS: [&str; 7] = ["mo", "tu", "we", "th", "fr", "sa", "su"];
+
+/// When a shop is open; the default is always.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hours {
+    /// For each day from Monday, the open ranges in minutes from its midnight; `None`: always open.
+    week: Option<[Vec<(i64, i64)>; 7]>,
+}
+
+/// The text is not of the form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoursError {
+    /// The part that was not understood.
+    pub part: String,
+}
+
+impl fmt::Display for HoursError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "\"{}\" is not understood; hours look like \"Mo-Fr 10:00-22:00; Sa,Su 11:00-20:00\"",
+            self.part
+        )
+    }
+}
+
+impl std::error::Error for HoursError {}
+
+impl FromStr for Hours {
+    type Err = HoursError;
+
+    fn from_str(text: &str) -> Result<Self, HoursError> {
+        if matches!(text.trim(), "" | "24/7") {
+            return Ok(Self::default());
+        }
+        let mut week: [Vec<(i64, i64)>; 7] = Default::default();
+        for rule in text
+            .split(';')
+            .map(str::trim)
+            .filter(|rule| !rule.is_empty())
+        {
+            let error = || HoursError { part: rule.into() };
+            let (days, times) = match rule.split_once(char::is_whitespace) {
+                Some((days, times)) if !days.contains(':') => {
+                    (parse_days(days).ok_or_else(error)?, times)
+                }
+                _ => ([true; 7], rule),
+            };
+            let ranges = match times.trim() {
+                "off" | "closed" => Vec::new(),
+                times => times
+                    .split(',')
+                    .map(|range| parse_range(range.trim()))
+                    .collect::<Option<_>>()
+                    .ok_or_else(error)?,
+            };
+            for (day, _) in week.iter_mut().zip(days).filter(|(_, meant)| *meant) {
+                day.clone_from(&ranges);
+            }
+        }
+        Ok(Self { week: Some(week) })
+    }
+}
+
+fn parse_days(text: &str) -> Option<[bool; 7]> {
+    let number = |day: &str| {
+        DAYS.iter()
+            .position(|known| known.eq_ignore_ascii_case(day.trim()))
+    };
+    let mut days = [false; 7];
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (number(first)?, number(last)?);
+        let length = (last + 7 - first) % 7;
+        for step in 0..=length {
+            *days.get_mut((first + step) % 7)? = true;
+        }
+    }
+    Some(days)
+}
+
+fn parse_range(text: &str) -> Option<(i64, i64)> {
+    let (from, to) = text.split_once('-')?;
+    let minutes = |time: &str| -> Option<i64> {
+        let (hour, minute) = time.trim().split_once(':')?;
+        let (hour, minute): (i64, i64) = (hour.parse().ok()?, minute.parse().ok()?);
+        ((0..=24).contains(&hour) && (0..60).contains(&minute) && hour * 60 + minute <= DAY_MINUTES)
+            .then_some(hour * 60 + minute)
+    };
+    let (from, to) = (minutes(from)?, minutes(to)?);
+    Some((from, if to <= from { to + DAY_MINUTES } else { to }))
+}
+
+impl Hours {
+    /// Every open range of one week, in minutes from Monday's midnight; the last may run into the next week.
+    fn ranges(week: &[Vec<(i64, i64)>; 7]) -> impl Iterator<Item = (i64, i64)> {
+        week.iter().zip(0_i64..).flat_map(|(day, number)| {
+            day.iter()
+                .map(move |(from, to)| (number * DAY_MINUTES + from, number * DAY_MINUTES + to))
+        })
+    }
+
+    /// Whether the shop is open at a local time (UTC milliseconds plus the shop's offset).
+    pub fn is_open(&self, local: TimeMs) -> bool {
+        let Some(week) = &self.week else { return true };
+        let minute = minute_of_week(local);
+        Self::ranges(week).any(|(from, to)| {
+            (from..to).contains(&minute) || (from..to).contains(&(minute + WEEK_MINUTES))
+        })
+    }
+
+    /// When it is shut at a local time: the local time of the last closing. `None` while it is open, and where it
+    /// never opens or never closes.
+    pub fn last_closing(&self, local: TimeMs) -> Option<TimeMs> {
+        let week = self.week.as_ref()?;
+        if self.is_open(local) {
+            return None;
+        }
+        let minute = minute_of_week(local);
+        let ago = Self::ranges(week)
+            .map(|(_, to)| (minute - to).rem_euclid(WEEK_MINUTES))
+            .min()?;
+        Some(TimeMs((local.0.div_euclid(MINUTE_MS) - ago) * MINUTE_MS))
+    }
+}
+
+/// Minutes since Monday's midnight. 1970-01-01 was a Thursday.
+fn minute_of_week(local: TimeMs) -> i64 {
+    (local.0.div_euclid(MINUTE_MS) + 3 * DAY_MINUTES).rem_euclid(WEEK_MINUTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Minutes after Monday 2025-11-17 00:00, as a local time.
+    fn monday(days: i64, hour: i64, minute: i64) -> TimeMs {
+        TimeMs(1_763_337_600_000 + ((days * 24 + hour) * 60 + minute) * MINUTE_MS)
+    }
+
+    #[test]
+    fn days_and_times_are_read_as_written() {
+        let hours: Hours = "Mo-Fr 10:00-14:00,15:00-20:00; Sa,Su 11:00-18:00; We off"
+            .parse()
+            .unwrap();
+
+        assert!(hours.is_open(monday(0, 10, 0)));
+        assert!(!hours.is_open(monday(0, 14, 30)));
+        assert!(!hours.is_open(monday(2, 12, 0)));
+        assert!(hours.is_open(monday(6, 17, 59)));
+        assert_eq!(
+            hours.last_closing(monday(0, 14, 30)),
+            Some(monday(0, 14, 0))
+        );
+        assert_eq!(hours.last_closing(monday(0, 9, 0)), Some(monday(-1, 18, 0)));
+        assert_eq!(hours.last_closing(monday(0, 12, 0)), None);
+    }
+
+    #[test]
+    fn a_range_past_midnight_belongs_to_its_day() {
+        let hours: Hours = "Su 20:00-02:00".parse().unwrap();
+
+        assert!(hours.is_open(monday(6, 23, 0)));
+        assert!(hours.is_open(monday(7, 1, 59)));
+        assert_eq!(hours.last_closing(monday(7, 3, 0)), Some(monday(7, 2, 0)));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for bad in ["Xx 10:00-12:00", "10-12", "Mo 25:00-26:00", "Mo"] {
+            assert!(bad.parse::<Hours>().is_err(), "{bad}");
+        }
+        assert_eq!("24/7".parse::<Hours>(), Ok(Hours::default()));
+    }
+}

@@ -1,0 +1,38 @@
+//! The model of Vitrina: what stock is, how it merges, who decides what, and how it travels.
+//!
+//! Pure: no I/O, no clock, no randomness, no async. The agent and the hub are shells around it, and the simulator
+//! runs the same code. Words are those of the glossary in the README; `PROTOCOL.md` is the normative page of [`wire`].
+//!
+//! Reading order: [`barcode`], [`ids`], [`qty`], [`time`], [`money`] (the values) → [`movement`] (one change and its
+//! identity) → [`chain`], [`totals`], [`voids`] (what a set of movements means) → [`delta`], [`decide`] (who sends
+//! what to whom) → [`model`] (the same as a CRDT, the oracle) → [`stock`] (the one formula), [`registers`], [`freshness`] → [`wire`].
+
+pub mod barcode;
+pub mod chain;
+pub mod decide;
+pub mod delta;
+pub mod freshness;
+pub mod hours;
+pub mod ids;
+pub mod model;
+pub mod money;
+pub mod movement;
+pub mod qty;
+pub mod registers;
+pub mod stock;
+pub mod time;
+pub mod totals;
+pub mod voids;
+pub mod wire;
+
+mod hash;
+
+pub use barcode::Barcode;
+pub use chain::{Chain, Position};
+pub use delta::Delta;
+pub use ids::{Dot, HubLife, MovementId, ReplicaId, Seq, ShopId};
+pub use money::Money;
+pub use movement::{Condition, Details, Key, Kind, Movement};
+pub use qty::Qty;
+pub use time::TimeMs;
+pub use totals::Total;

@@ -1,0 +1,239 @@
+//! Frames: everything reads back as written; golden frames open for ever; strangers' bytes never panic.
+
+mod common;
+
+use common::{Logs, any_movement, sale};
+use proptest::prelude::*;
+use vitrina_shared::movement::Details;
+use vitrina_shared::wire::frame::{self, HEADER_BYTES};
+use vitrina_shared::wire::v1::{CertificateV1, HealthV1, HelloV1, WelcomeV1};
+use vitrina_shared::wire::{Answer, Positions, Request, WireError};
+use vitrina_shared::{Movement, ReplicaId, Seq};
+
+fn request(logs: &Logs) -> Request {
+    let replicas: Vec<ReplicaId> = logs.0.keys().copied().collect();
+    Request {
+        hello: HelloV1 {
+            version: "0.1.0".into(),
+            shop: "S017".into(),
+            ..HelloV1::default()
+        },
+        certificate: CertificateV1 {
+            shop: "S017".into(),
+            signature: vec![9; 64],
+            ..CertificateV1::default()
+        },
+        positions: Positions {
+            own: ReplicaId([1; 16]),
+            hash: logs.hash(),
+            all: true,
+            list: Vec::new(),
+        },
+        deltas: replicas
+            .iter()
+            .map(|replica| logs.delta(*replica, Seq(0), 5_000))
+            .collect(),
+        token: Some(vec![1, 2, 3]),
+        health: Some(HealthV1 {
+            pending: 7,
+            ..HealthV1::default()
+        }),
+        quarantine: Vec::new(),
+        disagreements: None,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    #[test]
+    fn a_movement_reads_back_as_written(movement in any_movement()) {
+        let bytes = movement.to_bytes();
+        prop_assert_eq!(Movement::from_bytes(&bytes).unwrap(), movement);
+    }
+
+    #[test]
+    fn a_movement_of_strange_bytes_is_refused_or_canonical(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
+        if let Ok(movement) = Movement::from_bytes(&bytes) {
+            prop_assert_eq!(&movement.to_bytes(), &bytes);
+        }
+        let _ = Details::read(&bytes);
+    }
+
+    #[test]
+    fn a_request_reads_back_as_written(movements in prop::collection::vec(any_movement(), 1..60)) {
+        let mut logs = Logs::default();
+        for (number, movement) in movements.into_iter().enumerate() {
+            logs.append(ReplicaId([u8::from(number % 3 == 0); 16]), movement);
+        }
+        let request = request(&logs);
+
+        let bytes = request.seal(|_| [5; 64]).unwrap();
+        let opened = frame::open(&bytes).unwrap();
+
+        prop_assert_eq!(opened.signature, [5; 64]);
+        prop_assert_eq!(Request::read(&opened).unwrap(), request);
+    }
+
+    #[test]
+    fn one_flipped_bit_is_noticed(byte in any::<prop::sample::Index>(), bit in 0_u8..8) {
+        let mut logs = Logs::default();
+        logs.append(ReplicaId([1; 16]), sale("k", 1));
+        let mut bytes = request(&logs).seal(|_| [5; 64]).unwrap();
+        let signature = 44..HEADER_BYTES;
+        let at = byte.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+
+        let opened = frame::open(&bytes);
+
+        prop_assert!(signature.contains(&at) || opened.is_err(), "bit {} of byte {}", bit, at);
+    }
+
+    #[test]
+    fn the_bytes_of_a_stranger_never_panic(body in prop::collection::vec(any::<u8>(), 0..400)) {
+        use sha2::Digest;
+        let _ = frame::open(&body);
+        let mut bytes = b"VTRN\x01\x01\0\0".to_vec();
+        bytes.extend_from_slice(&u32::try_from(body.len()).unwrap().to_le_bytes());
+        bytes.extend_from_slice(&sha2::Sha256::digest(&body));
+        bytes.extend_from_slice(&[0; 64]);
+        bytes.extend_from_slice(&body);
+        if let Ok(opened) = frame::open(&bytes) {
+            let _ = (Request::read(&opened), Answer::read(&opened));
+        }
+    }
+}
+
+#[test]
+fn a_bomb_is_refused_before_room_is_made_for_it() {
+    use sha2::Digest;
+    let body = zstd::bulk::compress(&vec![0_u8; 64 << 20], 3).unwrap();
+    let mut bytes = b"VTRN\x01\x02\0\0".to_vec();
+    bytes.extend_from_slice(&u32::try_from(body.len()).unwrap().to_le_bytes());
+    bytes.extend_from_slice(&sha2::Sha256::digest(&body));
+    bytes.extend_from_slice(&[0; 64]);
+    bytes.extend_from_slice(&body);
+
+    assert!(bytes.len() < 10_000);
+    assert_eq!(frame::open(&bytes).unwrap_err(), WireError::Unpack);
+}
+
+#[test]
+fn an_unknown_section_is_skipped_and_one_that_must_be_understood_is_not() {
+    let request = request(&Logs::default());
+    let bytes = request.seal(|_| [0; 64]).unwrap();
+    let with = |kind: u16| {
+        let mut sections = frame::open(&bytes).unwrap().sections;
+        sections.push(frame::Section {
+            kind,
+            bytes: vec![1, 2, 3],
+        });
+        frame::seal(&sections, |_| [0; 64]).unwrap()
+    };
+
+    let optional = with(900);
+    assert_eq!(Request::read(&frame::open(&optional).unwrap()), Ok(request));
+    let demanded = with(0x384 | frame::MUST_UNDERSTAND);
+    assert_eq!(
+        Request::read(&frame::open(&demanded).unwrap()),
+        Err(WireError::UnknownSection(0x384))
+    );
+}
+
+/// The golden frames: written once by the version that released them, read by every later one.
+#[test]
+fn the_golden_frames_of_version_1_still_open() {
+    let golden = |name: &str, made: Vec<u8>| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../fixtures/wire")
+            .join(name);
+        if !path.exists() && std::env::var_os("VITRINA_WRITE_GOLDEN").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &made).unwrap();
+        }
+        std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let mut logs = Logs::default();
+    for number in 0..40 {
+        logs.append(
+            ReplicaId([3; 16]),
+            sale(
+                &format!("0189fd6e-0000-7000-8000-0000000000{number:02}"),
+                number % 7,
+            ),
+        );
+    }
+    let request = request(&logs);
+    let bytes = golden("v1-request.frame", request.seal(|_| [5; 64]).unwrap());
+    assert_eq!(Request::read(&frame::open(&bytes).unwrap()), Ok(request));
+
+    let answer = Answer {
+        welcome: WelcomeV1 {
+            life: (2, [4; 16]),
+            now: 1_763_812_800_000,
+            ..WelcomeV1::default()
+        },
+        hash: logs.hash(),
+        positions: vec![(ReplicaId([3; 16]), logs.head(ReplicaId([3; 16])))],
+        replies: Vec::new(),
+        deltas: vec![logs.delta(ReplicaId([3; 16]), Seq(10), 20)],
+        token: Some(vec![8; 40]),
+        registers: None,
+        others: None,
+        decisions: Vec::new(),
+    };
+    let bytes = golden("v1-answer.frame", answer.seal().unwrap());
+    assert_eq!(Answer::read(&frame::open(&bytes).unwrap()), Ok(answer));
+}
+
+#[test]
+fn a_thousand_sales_take_few_bytes() {
+    let mut state = 7_u64;
+    let mut random = move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        state >> 20
+    };
+    let codes: Vec<u64> = (0..2_000)
+        .map(|_| 2_000_000_000_000 + random() % 1_000_000_000_000)
+        .collect();
+    let per_sale = |keys: &mut dyn FnMut(u64, &mut dyn FnMut() -> u64) -> vitrina_shared::Key,
+                    random: &mut dyn FnMut() -> u64| {
+        let mut logs = Logs::default();
+        let mut at = 1_763_812_800_000_i64;
+        for number in 0..1_000 {
+            at += i64::try_from(random() % 60_000).unwrap();
+            let mut movement = sale("k", 0);
+            movement.key = keys(number, random);
+            movement.barcode = codes[usize::try_from(random() % 2_000).unwrap()]
+                .to_string()
+                .parse()
+                .unwrap();
+            movement.at = vitrina_shared::TimeMs(at);
+            logs.append(ReplicaId([3; 16]), movement);
+        }
+        request(&logs).seal(|_| [5; 64]).unwrap().len()
+    };
+    let receipts = per_sale(
+        &mut |number, _| vitrina_shared::Key::Receipt {
+            till: "1".into(),
+            receipt: (1_000 + number).to_string().into(),
+            line: 1,
+            day: vitrina_shared::time::Day(20_251_122),
+        },
+        &mut random,
+    );
+    let keys = per_sale(
+        &mut |_, random| {
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&(random() << 22 ^ random()).to_le_bytes());
+            bytes[8..].copy_from_slice(&(random() << 22 ^ random()).to_le_bytes());
+            vitrina_shared::Key::CallUuid(bytes)
+        },
+        &mut random,
+    );
+    println!("{receipts} bytes as receipts, {keys} with random keys");
+    assert!(receipts <= 12_000, "{receipts} bytes for 1,000 receipts");
+    assert!(keys <= 25_000, "{keys} bytes for 1,000 random keys");
+}

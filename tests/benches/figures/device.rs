@@ -1,0 +1,177 @@
+//! A shop's device without an agent: it speaks the exchange itself, so that many shops fit into one bench.
+
+use vitrina_shared::decide::Shown;
+use vitrina_shared::delta::{Entry, RowTotal};
+use vitrina_shared::movement::{Condition, Key, Kind, Movement};
+use vitrina_shared::wire::v1::{CertificateV1, HealthV1, HelloV1};
+use vitrina_shared::wire::{
+    Answer, CONTENT_TYPE, EnrolAnswer, EnrolRequest, Positions, Reply, Request, frame,
+    positions_hash,
+};
+use vitrina_shared::{Delta, Position, Qty, ReplicaId, Seq, TimeMs, Total};
+
+use vitrina_host::sign::{KeyPair, code_to_bytes};
+
+use crate::http::Http;
+use crate::stats::Random;
+
+/// 2026-01-02T06:00:00Z: before anything that a bench does.
+const OPENED: TimeMs = TimeMs(1_767_333_600_000);
+
+/// The device of one shop.
+pub(crate) struct Device {
+    shop: String,
+    keys: KeyPair,
+    certificate: CertificateV1,
+    life: (u64, [u8; 16]),
+    replica: ReplicaId,
+    head: Position,
+    token: Option<Vec<u8>>,
+    boot: [u8; 16],
+}
+
+impl Device {
+    /// Enrols a device with a one-time code.
+    pub(crate) fn enrol(http: &mut Http, shop: &str, code: &str, random: &mut Random) -> Self {
+        let mut bytes = || {
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&random.next().to_le_bytes());
+            bytes[8..].copy_from_slice(&random.next().to_le_bytes());
+            bytes
+        };
+        let seed: [u8; 32] = [bytes(), bytes()].concat().try_into().unwrap();
+        let keys = KeyPair::from_seed(&seed).unwrap();
+        let request = EnrolRequest {
+            code: code_to_bytes(code).unwrap(),
+            device: keys.public().0,
+            version: env!("CARGO_PKG_VERSION").into(),
+            shop: None,
+        };
+        let sealed = request.seal(|signed| keys.sign(signed).unwrap().0).unwrap();
+        let answer = post(http, "/v1/enrol", &sealed);
+        let enrolled = EnrolAnswer::read(&frame::open(&answer).unwrap()).unwrap();
+        let replica = ReplicaId(bytes());
+        Self {
+            shop: shop.into(),
+            certificate: enrolled.certificate,
+            life: enrolled.life,
+            replica,
+            head: replica.origin(),
+            token: None,
+            boot: bytes(),
+            keys,
+        }
+    }
+
+    /// The frame of a first exchange that brings the opening of these barcodes, at most 5,000, in their order, as an
+    /// agent writes it; and the movements' canonical bytes.
+    pub(crate) fn opening(&mut self, stock: &[(String, i64)]) -> (Vec<u8>, Vec<Vec<u8>>) {
+        let mut sorted = stock.to_vec();
+        sorted.sort();
+        let base = self.head;
+        let mut entries = Vec::with_capacity(sorted.len());
+        let mut totals = Vec::with_capacity(sorted.len());
+        for (barcode, units) in &sorted {
+            let barcode: vitrina_shared::Barcode = barcode.parse().unwrap();
+            let qty = Qty::new(*units).unwrap();
+            let entry = Entry::new(Movement {
+                kind: Kind::Opening,
+                condition: Condition::Sellable,
+                key: Key::Opening,
+                barcode: barcode.clone(),
+                scanned: None,
+                qty,
+                at: OPENED,
+                target: None,
+                rest: Box::default(),
+            });
+            self.head = self.head.then(&entry.bytes);
+            entries.push(entry);
+            totals.push(RowTotal {
+                barcode,
+                condition: Condition::Sellable,
+                total: Total::default().after(qty).unwrap(),
+            });
+        }
+        let bodies = entries.iter().map(|entry| entry.bytes.to_vec()).collect();
+        let shown = vec![Shown {
+            replica: self.replica,
+            acked: base,
+            head: self.head,
+        }];
+        let delta = Delta {
+            replica: self.replica,
+            base,
+            entries,
+            totals,
+        };
+        let pending = delta.entries.len() as u64;
+        (self.request(shown, vec![delta], pending), bodies)
+    }
+
+    /// The frame of an exchange that has nothing to say but that the shop is well.
+    pub(crate) fn heartbeat(&self) -> Vec<u8> {
+        self.request(Vec::new(), Vec::new(), 0)
+    }
+
+    fn request(&self, list: Vec<Shown>, deltas: Vec<Delta>, pending: u64) -> Vec<u8> {
+        let now = vitrina_host::clock::now_ms();
+        let request = Request {
+            hello: HelloV1 {
+                version: env!("CARGO_PKG_VERSION").into(),
+                shop: self.shop.clone(),
+                life: Some(self.life),
+                // Far ahead: these shops ask for no catalogue and for no other shop's levels.
+                registers: u64::from(u32::MAX),
+                feed: u64::from(u32::MAX),
+                wait_ms: 0,
+                sent_at: now,
+                boot: self.boot,
+            },
+            certificate: self.certificate.clone(),
+            positions: Positions {
+                own: self.replica,
+                hash: positions_hash([(self.replica, self.head)]),
+                all: !list.is_empty(),
+                list,
+            },
+            deltas,
+            token: self.token.clone(),
+            health: Some(HealthV1 {
+                pending,
+                source_as_of: Some(now),
+                ..HealthV1::default()
+            }),
+            quarantine: Vec::new(),
+            disagreements: None,
+        };
+        let sign = |signed: &[u8]| self.keys.sign(signed).unwrap().0;
+        request.seal(sign).unwrap()
+    }
+
+    /// Reads an answer: the hub must hold all that this device has.
+    pub(crate) fn heard(&mut self, answer: &[u8]) {
+        let answer = Answer::read(&frame::open(answer).unwrap()).unwrap();
+        let is_merged = |reply: &Reply| matches!(reply, Reply::Merged { skip: 0, .. });
+        assert!(answer.replies.iter().all(is_merged), "{:?}", answer.replies);
+        let own = answer.positions.iter().find(|(r, _)| *r == self.replica);
+        assert!(own.is_none_or(|(_, at)| *at == self.head));
+        assert!(self.head.seq == Seq(0) || !answer.welcome.show_all);
+        self.token = answer.token;
+        self.life = answer.welcome.life;
+    }
+}
+
+/// Posts a frame and gives the answer's frame. A hub that is busy is asked again when it says.
+pub(crate) fn post(http: &mut Http, path: &str, sealed: &[u8]) -> Vec<u8> {
+    let headers = format!("Content-Type: {CONTENT_TYPE}\r\nAccept: {CONTENT_TYPE}\r\n");
+    loop {
+        let reply = http.call("POST", path, &headers, sealed);
+        if reply.status != 503 {
+            assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+            return reply.body;
+        }
+        let seconds = reply.header("retry-after").parse().unwrap_or(1);
+        std::thread::sleep(std::time::Duration::from_secs(seconds));
+    }
+}

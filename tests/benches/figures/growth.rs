@@ -1,0 +1,135 @@
+//! Figure 9: how the cost grows with the work: 48,000 totals and movements, ten and a hundred times as many.
+//!
+//! At the hub: shops of 2,000 barcodes, no two alike; the merge as in figure 3, the p50 of 5,000 random `GET`s on one
+//! connection, and a restart from the command to `ready`. At an agent: one ledger of so many openings, idle for 20 s.
+//! Three runs; nothing may grow faster than linear, and reads must stay flat.
+
+use std::time::{Duration, Instant};
+
+use crate::Plan;
+use crate::fleet::{Fleet, stocks};
+use crate::idle::rest;
+use crate::process::{megabytes, rss};
+use crate::site::{Site, Website};
+use crate::stats::{Random, barcodes, median, ms, percentile};
+use crate::table::{Row, Table, Verdict};
+
+const SHOPS: usize = 24;
+const EACH: usize = 2_000;
+
+#[derive(Default)]
+struct Cost {
+    merge: Vec<f64>,
+    read: Vec<f64>,
+    start: Vec<f64>,
+    memory: Vec<f64>,
+}
+
+/// Runs the figure.
+pub(crate) fn run(plan: Plan, table: &mut Table) {
+    let (times, runs): (&[usize], usize) = if plan.is_quick {
+        (&[1, 10], 1)
+    } else {
+        (&[1, 10, 100], 3)
+    };
+    let mut hubs = Vec::new();
+    for times in times {
+        let mut cost = Cost::default();
+        for run in 0..runs {
+            hub(&mut cost, *times, run as u64);
+        }
+        let rows = (SHOPS * EACH * times) as f64;
+        let [merge, read, start, memory] =
+            [cost.merge, cost.read, cost.start, cost.memory].map(median);
+        table.say(
+            &format!("9 hub, {times}×"),
+            format!(
+                "merge {merge:.2} s ({:.0} rows/s), GET p50 {read:.0} µs",
+                rows / merge
+            ),
+            &format!("ready after {start:.2} s, {memory:.0} MB"),
+        );
+        hubs.push([merge, read, start]);
+    }
+    judge(table, &hubs);
+    for times in times {
+        agent(table, *times, runs);
+    }
+}
+
+/// Ten times the work may take ten times the time (and a tenth more); a read half again as long at most.
+fn judge(table: &mut Table, hubs: &[[f64; 3]]) {
+    let grew = |what: usize| {
+        let steps = hubs.windows(2);
+        steps
+            .map(|pair| pair[1][what] / pair[0][what])
+            .fold(0.0, f64::max)
+    };
+    for (what, name, most) in [
+        (0, "merge", 11.0),
+        (1, "GET p50", 1.5),
+        (2, "start-up", 11.0),
+    ] {
+        let grew = grew(what);
+        table.add(Row {
+            figure: format!("9 {name}, each step of 10×"),
+            measured: format!("at most {grew:.2}×"),
+            peer: String::new(),
+            ratio: None,
+            target: format!("≤ {most}×"),
+            verdict: Verdict::of(grew <= most),
+        });
+    }
+}
+
+fn hub(cost: &mut Cost, times: usize, run: u64) {
+    let mut fleet = Fleet::start(SHOPS * times);
+    let stocks = stocks(SHOPS * times, EACH, None, 13 + run);
+    let openings = fleet.openings(&stocks, false);
+    let pushed = fleet.push(&openings.frames, 16);
+    cost.merge.push(pushed.took.as_secs_f64());
+    let mut random = Random::new(run);
+    let mut website = Website::of(&fleet.chain);
+    let mut reads = Vec::new();
+    for _ in 0..5_500 {
+        let stock = random.pick(&stocks);
+        let (code, units) = random.pick(stock);
+        let begun = Instant::now();
+        let seen = website.on_hand(code);
+        reads.push(begun.elapsed());
+        assert_eq!(seen, Some(*units));
+    }
+    cost.read.push(ms(percentile(&reads[500..], 0.5)) * 1_000.0);
+    fleet.chain.hub.take().unwrap().stop();
+    let begun = Instant::now();
+    fleet.chain.start_hub();
+    cost.start.push(begun.elapsed().as_secs_f64());
+    let id = fleet.chain.hub.as_ref().unwrap().id();
+    cost.memory.push(megabytes(rss(id).unwrap_or(0)));
+    let (code, units) = &stocks[0][0];
+    assert_eq!(Website::of(&fleet.chain).on_hand(code), Some(*units));
+}
+
+fn agent(table: &mut Table, times: usize, runs: usize) {
+    let count = SHOPS * EACH * times;
+    let mut site = Site::direct();
+    let codes = barcodes(&mut Random::new(14), count);
+    let stock: Vec<(String, i64)> = codes.into_iter().map(|code| (code, 1)).collect();
+    let begun = Instant::now();
+    site.open(&stock);
+    let opened = begun.elapsed().as_secs_f64();
+    let (mut memory, mut share) = (vec![], vec![]);
+    for _ in 0..runs {
+        site.stop_agent();
+        site.start_agent();
+        site.level(Duration::from_mins(2));
+        let (bytes, percent) = rest(&site, 20);
+        memory.push(megabytes(bytes));
+        share.push(percent);
+    }
+    table.say(
+        &format!("9 idle agent, {times}×"),
+        format!("{:.1} MB, {:.3} %", median(memory), median(share)),
+        &format!("opened and level in {opened:.1} s"),
+    );
+}

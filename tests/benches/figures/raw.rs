@@ -1,0 +1,132 @@
+//! The limit: what SQLite alone takes for the same rows, on the same file system, with the same settings.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, params};
+
+use crate::stats::Random;
+
+/// The settings of both programs' databases (WAL, `synchronous = FULL`, checkpoint every 1,000 pages).
+fn open(path: &Path) -> Connection {
+    let db = Connection::open(path).unwrap();
+    db.pragma_update(None, "journal_mode", "WAL").unwrap();
+    db.pragma_update(None, "synchronous", "FULL").unwrap();
+    db.pragma_update(None, "wal_autocheckpoint", 1_000).unwrap();
+    db.pragma_update(None, "cache_size", -16_384).unwrap();
+    db.pragma_update(None, "temp_store", "MEMORY").unwrap();
+    db.set_prepared_statement_cache_capacity(32);
+    db
+}
+
+const LEDGER: &str = "
+    CREATE TABLE movement (replica INTEGER NOT NULL, seq INTEGER NOT NULL, id BLOB NOT NULL, barcode TEXT NOT NULL,
+        body BLOB NOT NULL, chain BLOB NOT NULL, PRIMARY KEY (replica, seq)) STRICT, WITHOUT ROWID;
+    CREATE INDEX movement_id ON movement (id);
+    CREATE TABLE total (barcode TEXT NOT NULL, condition INTEGER NOT NULL, replica INTEGER NOT NULL, p INTEGER NOT NULL,
+        n INTEGER NOT NULL, PRIMARY KEY (barcode, condition, replica)) STRICT, WITHOUT ROWID;";
+
+/// One sale as bare rows.
+///
+/// [`RawLedger::sell`] is `BEGIN IMMEDIATE`; one INSERT of a movement (replica, seq, 16-byte id, barcode as text, 64
+/// bytes of body, 32 of chain); with it its entry in the index of ids; one upsert of the row of totals; `COMMIT`. No
+/// check, no look-up, no hash, no HTTP. The database holds 2,000 rows of totals, as the shop's does.
+pub(crate) struct RawLedger {
+    db: Connection,
+    seq: i64,
+    random: Random,
+}
+
+impl RawLedger {
+    /// A new file with a row of totals for each barcode.
+    pub(crate) fn new(path: &Path, barcodes: &[String]) -> Self {
+        let db = open(path);
+        db.execute_batch(LEDGER).unwrap();
+        let mut ledger = Self {
+            db,
+            seq: 0,
+            random: Random::new(1),
+        };
+        for barcode in barcodes {
+            ledger.sell(barcode);
+        }
+        ledger
+    }
+
+    /// Commits one sale; how long that took.
+    pub(crate) fn sell(&mut self, barcode: &str) -> Duration {
+        self.seq += 1;
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&self.random.next().to_le_bytes());
+        id[8..].copy_from_slice(&self.random.next().to_le_bytes());
+        let begun = Instant::now();
+        self.db.execute_batch("BEGIN IMMEDIATE").unwrap();
+        self.db
+            .prepare_cached("INSERT INTO movement VALUES (1, ?1, ?2, ?3, ?4, ?5)")
+            .unwrap()
+            .execute(params![self.seq, id, barcode, [7_u8; 64], [9_u8; 32]])
+            .unwrap();
+        self.db
+            .prepare_cached(
+                "INSERT INTO total VALUES (?1, 0, 1, 0, 1) ON CONFLICT DO UPDATE SET n = n + excluded.n",
+            )
+            .unwrap()
+            .execute([barcode])
+            .unwrap();
+        self.db.execute_batch("COMMIT").unwrap();
+        begun.elapsed()
+    }
+}
+
+const STORE: &str = "
+    CREATE TABLE barcode (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
+    CREATE TABLE movement (replica INTEGER NOT NULL, seq INTEGER NOT NULL, barcode INTEGER NOT NULL, body BLOB NOT NULL,
+        PRIMARY KEY (replica, seq)) STRICT, WITHOUT ROWID;
+    CREATE TABLE total (shop INTEGER NOT NULL, barcode INTEGER NOT NULL, condition INTEGER NOT NULL, replica INTEGER NOT NULL,
+        p INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (shop, barcode, condition, replica)) STRICT, WITHOUT ROWID;";
+const NAME: &str = "INSERT INTO barcode VALUES (?1, ?2)";
+const INSERT: &str = "INSERT INTO movement VALUES (?1, ?2, ?3, ?4)";
+const UPSERT: &str = "INSERT INTO total VALUES (?1, ?2, 0, ?1, ?3, 0)
+    ON CONFLICT DO UPDATE SET p = max(p, excluded.p), n = max(n, excluded.n) WHERE excluded.p > p OR excluded.n > n";
+
+/// A shop's rows, ready to be written: small integers instead of texts, in key order.
+pub(crate) struct ShopRows {
+    /// Barcodes that no shop before had.
+    pub(crate) new_barcodes: Vec<(i64, String)>,
+    /// In the order of the log: the barcode and the canonical bytes.
+    pub(crate) movements: Vec<(i64, Vec<u8>)>,
+    /// In the order of the barcodes' integers: units added.
+    pub(crate) totals: Vec<(i64, i64)>,
+}
+
+/// Writes openings of many shops as bare rows: one INSERT a movement (its canonical bytes), one upsert a row of totals,
+/// in key order, prepared statements, so many commits; the barcodes' integers are known beforehand and inserted where
+/// they are new. No decoding, no check, no chain, no feed, no view. How long that took.
+pub(crate) fn merge(path: &Path, shops: &[ShopRows], commits: usize) -> Duration {
+    let db = open(path);
+    db.pragma_update(None, "cache_size", -65_536).unwrap();
+    db.execute_batch(STORE).unwrap();
+    let per_commit = shops.len().div_ceil(commits.max(1));
+    let begun = Instant::now();
+    for (group, chunk) in shops.chunks(per_commit).enumerate() {
+        db.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let mut name = db.prepare_cached(NAME).unwrap();
+        let mut insert = db.prepare_cached(INSERT).unwrap();
+        let mut upsert = db.prepare_cached(UPSERT).unwrap();
+        for (place, rows) in chunk.iter().enumerate() {
+            let shop = i64::try_from(group * per_commit + place).unwrap();
+            for (id, text) in &rows.new_barcodes {
+                name.execute(params![id, text]).unwrap();
+            }
+            for (barcode, units) in &rows.totals {
+                upsert.execute(params![shop, barcode, units]).unwrap();
+            }
+            for ((barcode, body), seq) in rows.movements.iter().zip(1_i64..) {
+                insert.execute(params![shop, seq, barcode, body]).unwrap();
+            }
+        }
+        drop((name, insert, upsert));
+        db.execute_batch("COMMIT").unwrap();
+    }
+    begun.elapsed()
+}

@@ -1,0 +1,20 @@
+//! The harness: the real binaries with real files and real sockets, and a line that can be cut.
+//!
+//! Tests speak CONTRACT from outside: they know commands, files and HTTP, and nothing of a product's insides.
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    clippy::indexing_slicing,
+    reason = "a harness fails by panicking: that is its report"
+)]
+
+pub mod binaries;
+pub mod chain;
+pub mod fixtures;
+pub mod link;
+pub mod process;
+pub mod wait;
+
+pub use chain::{Chain, Shop};
+pub use link::Link;
+pub use wait::until;

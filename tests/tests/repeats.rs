@@ -1,0 +1,191 @@
+//! The same sale by any number of paths counts once; different sales that look alike count each.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use vitrina_tests::{Chain, Shop};
+
+const RING: &str = "2000018987155";
+const HEAD: &str = "type;till;receipt;line;barcode;qty;price;at\n";
+
+async fn shop_with_ten(chain: &Chain) -> Shop {
+    let shop = chain.shop("S001", &[]).await;
+    shop.open(
+        chain,
+        &format!("barcode;qty;at\n{RING};10;2026-11-01 09:00:00\n"),
+    )
+    .await;
+    shop
+}
+
+fn receipt(number: &str, till: &str, at: &str) -> Value {
+    json!({"receipt": number, "till": till, "at": at, "lines": [{"type": "sale", "barcode": RING, "qty": 1}]})
+}
+
+async fn post_receipt(shop: &Shop, body: &Value) -> vitrina_tests::chain::Reply {
+    shop.call(Method::POST, "/v1/receipts", Some(body), &[])
+        .await
+}
+
+#[tokio::test]
+async fn two_tills_with_receipt_one_count_twice() {
+    let chain = Chain::start();
+    let shop = shop_with_ten(&chain).await;
+
+    shop.import("pos.csv", format!("{HEAD}sale;1;1;1;{RING};1;;2026-11-20 10:00:00\nsale;2;1;1;{RING};1;;2026-11-20 10:00:00\n")).await;
+
+    chain.on_hand(RING, 8).await;
+}
+
+#[tokio::test]
+async fn a_receipt_by_api_and_by_file_counts_once() {
+    let chain = Chain::start();
+    let shop = shop_with_ten(&chain).await;
+
+    let first = post_receipt(&shop, &receipt("77", "1", "2026-11-20T10:00:00+03:00")).await;
+    assert_eq!(first.status, StatusCode::CREATED, "{first:?}");
+    shop.import(
+        "pos.csv",
+        format!("{HEAD}sale;1;77;1;{RING};1;;20.11.2026 10:00:00\n"),
+    )
+    .await;
+    shop.import(
+        "again.csv",
+        format!("{HEAD}sale;1;77;1;{RING};1;;20.11.2026 10:00:05\n"),
+    )
+    .await;
+
+    chain.level_with(&shop).await;
+    chain.on_hand(RING, 9).await;
+    assert_eq!(shop.status()["quarantined"], json!(0));
+}
+
+#[tokio::test]
+async fn last_years_receipt_number_is_a_new_receipt() {
+    let chain = Chain::start();
+    let shop = chain.shop("S001", &[]).await;
+    shop.import(
+        "goods.csv",
+        format!("{HEAD}receipt;1;1;1;{RING};10;;2024-01-01 10:00:00\n"),
+    )
+    .await;
+
+    for at in ["2025-11-20T10:00:00+03:00", "2026-11-20T10:00:00+03:00"] {
+        let reply = post_receipt(&shop, &receipt("1", "1", at)).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
+    }
+
+    chain.on_hand(RING, 8).await;
+}
+
+#[tokio::test]
+async fn a_return_may_carry_the_number_of_its_sale() {
+    let chain = Chain::start();
+    let shop = shop_with_ten(&chain).await;
+
+    shop.import("pos.csv", format!("{HEAD}sale;1;5;1;{RING};1;;2026-11-20 10:00:00\nreturn;1;5;1;{RING};1;;2026-11-20 11:00:00\n")).await;
+
+    chain.level_with(&shop).await;
+    chain.on_hand(RING, 10).await;
+    assert_eq!(shop.status()["quarantined"], json!(0));
+}
+
+#[tokio::test]
+async fn a_repeated_call_gives_the_same_answer_and_another_body_under_its_key_is_refused() {
+    let chain = Chain::start();
+    let shop = shop_with_ten(&chain).await;
+    let sale = json!({"type": "sale", "barcode": RING, "qty": 1});
+
+    let first = shop.book("k1", sale.clone()).await;
+    shop.book("k2", sale.clone()).await;
+    let again = shop.book("k1", sale.clone()).await;
+    let other = shop
+        .book("k1", json!({"type": "sale", "barcode": RING, "qty": 2}))
+        .await;
+
+    assert_eq!(
+        (first.status, again.status),
+        (StatusCode::CREATED, StatusCode::CREATED)
+    );
+    assert_eq!(
+        again.body, first.body,
+        "the same body, the old on-hand included"
+    );
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert_eq!(
+        (other.status, other.code()),
+        (StatusCode::UNPROCESSABLE_ENTITY, "duplicate_key_mismatch")
+    );
+    chain.on_hand(RING, 8).await;
+}
+
+#[tokio::test]
+async fn one_receipt_line_told_in_two_ways_is_a_conflict_and_nothing_is_dropped() {
+    let chain = Chain::start();
+    let shop = shop_with_ten(&chain).await;
+    post_receipt(&shop, &receipt("9", "1", "2026-11-20T10:00:00+03:00")).await;
+
+    let mut other = receipt("9", "1", "2026-11-20T10:00:00+03:00");
+    other["lines"][0]["qty"] = json!(2);
+    let reply = post_receipt(&shop, &other).await;
+    assert_eq!(
+        (reply.status, reply.code()),
+        (StatusCode::CONFLICT, "receipt_conflict"),
+        "{reply:?}"
+    );
+
+    shop.import("pos.csv", format!("{HEAD}sale;1;9;1;{RING};3;;2026-11-20 10:00:00\nsale;1;10;1;{RING};1;;2026-11-20 10:00:00\n")).await;
+    chain.level_with(&shop).await;
+    chain.on_hand(RING, 8).await;
+    let listed = shop.cli(&["quarantine", "list", "--json"]).ok().json();
+    assert_eq!(
+        listed["items"][0]["reason"],
+        json!("receipt_conflict"),
+        "{listed}"
+    );
+}
+
+#[tokio::test]
+async fn the_same_bytes_under_another_name_count_once_and_one_more_line_counts_one_more() {
+    let chain = Chain::start();
+    let shop = shop_with_ten(&chain).await;
+    let lines = "type;barcode;qty;at\nsale;2000018987155;1;2026-11-20 10:00:00\nsale;2000018987155;1;2026-11-20 10:00:00\n";
+
+    shop.import("a.csv", lines).await;
+    shop.import("b.csv", lines).await;
+
+    chain.level_with(&shop).await;
+    chain.on_hand(RING, 8).await;
+    let repeated = shop
+        .cli(&["import", "--json", &write(&shop, "c.csv", lines)])
+        .ok()
+        .json();
+    assert_eq!(
+        repeated,
+        json!({"imported": 0, "duplicates": 2, "quarantined": 0})
+    );
+}
+
+#[tokio::test]
+async fn a_cancelled_line_does_not_count_whoever_booked_it() {
+    let chain = Chain::start();
+    let shop = shop_with_ten(&chain).await;
+    post_receipt(&shop, &receipt("3", "1", "2026-11-20T10:00:00+03:00")).await;
+    chain.on_hand(RING, 9).await;
+
+    shop.import("pos.csv", format!("{HEAD}cancel;1;3;1;{RING};1;;2026-11-20 12:00:00\ncancel;1;4;1;{RING};1;;2026-11-20 12:00:00\n")).await;
+
+    chain.on_hand(RING, 10).await;
+    let listed = shop.cli(&["quarantine", "list", "--json"]).ok().json();
+    assert_eq!(
+        listed["items"][0]["reason"],
+        json!("nothing_to_cancel"),
+        "{listed}"
+    );
+    assert_eq!(chain.cli(&["verify"]).code, 0);
+}
+
+fn write(shop: &Shop, name: &str, content: &str) -> String {
+    let path = shop.data.join(name);
+    std::fs::write(&path, content).expect("the folder is writable");
+    path.display().to_string()
+}
