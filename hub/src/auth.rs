@@ -63,25 +63,37 @@ fn includes(role: Role, needed: Role) -> bool {
 /// # Errors
 ///
 /// 401 `unauthorized` or `revoked`, 403 `forbidden`.
-pub(crate) fn authorize(keys: &Keyring, access: Access, headers: &HeaderMap) -> Result<Option<Principal>, ApiError> {
+pub(crate) fn authorize(
+    keys: &Keyring,
+    access: Access,
+    headers: &HeaderMap,
+) -> Result<Option<Principal>, ApiError> {
     if !matches!(access, Access::Roles(_)) {
         return Ok(None);
     }
     let Some(secret) = bearer(headers) else {
-        return Err(ApiError::new(Code::Unauthorized, "send the key as Authorization: Bearer KEY"));
+        return Err(ApiError::new(
+            Code::Unauthorized,
+            "send the key as Authorization: Bearer KEY",
+        ));
     };
     match keys.check(secret) {
         KeyCheck::Known(principal) if access.allows(principal.role) => Ok(Some(principal)),
-        KeyCheck::Known(principal) => {
-            Err(ApiError::new(Code::Forbidden, format!("a key of the role {} may not do this", principal.role)))
-        }
+        KeyCheck::Known(principal) => Err(ApiError::new(
+            Code::Forbidden,
+            format!("a key of the role {} may not do this", principal.role),
+        )),
         KeyCheck::Revoked => Err(ApiError::new(Code::Revoked, "")),
         KeyCheck::Unknown => Err(ApiError::new(Code::Unauthorized, "nobody knows this key")),
     }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let (scheme, secret) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
 }
 
@@ -92,7 +104,9 @@ pub(crate) struct Failures(Mutex<HashMap<IpAddr, (Instant, u32)>>);
 impl Failures {
     /// A call of this address failed to prove itself: the error it gets.
     pub(crate) fn count(&self, address: Option<IpAddr>, now: Instant, error: ApiError) -> ApiError {
-        let Some(address) = address.filter(|address| !address.is_loopback()) else { return error };
+        let Some(address) = address.filter(|address| !address.is_loopback()) else {
+            return error;
+        };
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= MAX_ADDRESSES {
             failures.retain(|_, (since, _)| now.duration_since(*since) < WINDOW);
@@ -103,7 +117,8 @@ impl Failures {
         }
         *count = count.saturating_add(1);
         if *count > MAX_FAILURES {
-            return ApiError::new(Code::RateLimited, "too many calls without a valid key").retry_after(60);
+            return ApiError::new(Code::RateLimited, "too many calls without a valid key")
+                .retry_after(60);
         }
         error
     }
@@ -115,7 +130,8 @@ mod tests {
 
     #[test]
     fn the_roles_are_nested_as_the_interface_says() {
-        let may = |role| [WEBSITE, OFFICE, ERP, OFFICE_OR_ERP, ADMIN].map(|access| access.allows(role));
+        let may =
+            |role| [WEBSITE, OFFICE, ERP, OFFICE_OR_ERP, ADMIN].map(|access| access.allows(role));
 
         assert_eq!(may(Role::Website), [true, false, false, false, false]);
         assert_eq!(may(Role::Office), [true, true, false, true, false]);
@@ -140,7 +156,13 @@ mod tests {
     fn who_fails_too_often_is_told_to_wait_and_this_machine_is_not() {
         let (failures, now) = (Failures::default(), Instant::now());
         let fail = |address: &str, at| {
-            failures.count(Some(address.parse().unwrap()), at, ApiError::new(Code::Unauthorized, "")).code()
+            failures
+                .count(
+                    Some(address.parse().unwrap()),
+                    at,
+                    ApiError::new(Code::Unauthorized, ""),
+                )
+                .code()
         };
 
         assert!((0..20).all(|_| fail("10.0.0.1", now) == Code::Unauthorized));

@@ -56,10 +56,27 @@ pub(crate) struct Known {
 impl Known {
     fn of(row: ShopRow, heard: Heard, health: ShopHealth) -> Self {
         // Both were checked when the shop was set; a text of a newer version must not stop the hub.
-        let hours = row.settings.hours.as_deref().and_then(|hours| hours.parse().ok()).unwrap_or_default();
+        let hours = row
+            .settings
+            .hours
+            .as_deref()
+            .and_then(|hours| hours.parse().ok())
+            .unwrap_or_default();
         let tz = TimeZone::get(&row.settings.tz).unwrap_or(TimeZone::UTC);
-        let city = row.settings.city.as_deref().unwrap_or_default().to_lowercase();
-        Self { row, heard, health, city, hours, tz }
+        let city = row
+            .settings
+            .city
+            .as_deref()
+            .unwrap_or_default()
+            .to_lowercase();
+        Self {
+            row,
+            heard,
+            health,
+            city,
+            hours,
+            tz,
+        }
     }
 
     fn confidence(&self, now: TimeMs) -> Confidence {
@@ -87,7 +104,11 @@ impl ShopCell {
             looks: AtomicU64::new(0),
             news: AtomicU64::new(0),
             told: AtomicU8::new(UNTOLD),
-            known: RwLock::new(Arc::new(Known::of(row, Heard::default(), ShopHealth::default()))),
+            known: RwLock::new(Arc::new(Known::of(
+                row,
+                Heard::default(),
+                ShopHealth::default(),
+            ))),
         }
     }
 
@@ -103,17 +124,23 @@ impl ShopCell {
 
     /// The moment up to which it is known.
     pub(crate) fn as_of(&self) -> Option<TimeMs> {
-        Some(self.as_of.load(Ordering::Acquire)).filter(|at| *at != NEVER).map(TimeMs)
+        Some(self.as_of.load(Ordering::Acquire))
+            .filter(|at| *at != NEVER)
+            .map(TimeMs)
     }
 
     /// The same, rounded down to the minute, as bodies show it.
     pub(crate) fn as_of_minute(&self) -> Option<TimeMs> {
-        self.as_of().map(|at| TimeMs(at.0.div_euclid(MINUTE_MS) * MINUTE_MS))
+        self.as_of()
+            .map(|at| TimeMs(at.0.div_euclid(MINUTE_MS) * MINUTE_MS))
     }
 
     /// How often what a body shows of it has changed, and how often that was news.
     pub(crate) fn versions(&self) -> (u64, u64) {
-        (self.looks.load(Ordering::Acquire), self.news.load(Ordering::Acquire))
+        (
+            self.looks.load(Ordering::Acquire),
+            self.news.load(Ordering::Acquire),
+        )
     }
 
     /// What else is known.
@@ -186,7 +213,8 @@ impl Board {
         let before = cell.known();
         cell.learn(Known::of(row, before.heard, before.health.clone()));
         self.look_at(&cell);
-        cell.told.store(cell.confidence.load(Ordering::Acquire), Ordering::Release);
+        cell.told
+            .store(cell.confidence.load(Ordering::Acquire), Ordering::Release);
         cell
     }
 
@@ -202,7 +230,11 @@ impl Board {
             self.now.fetch_max(exchange.0, Ordering::AcqRel);
         }
         let before = cell.known();
-        cell.learn(Known { heard, health, ..Known::clone(&before) });
+        cell.learn(Known {
+            heard,
+            health,
+            ..Known::clone(&before)
+        });
         self.look_at(&cell);
     }
 
@@ -210,22 +242,27 @@ impl Board {
     pub(crate) fn look(&self, now: TimeMs) -> Vec<u32> {
         self.now.store(now.0, Ordering::Release);
         let cells = self.all();
-        let changed = cells.iter().filter(|cell| cell.look(&cell.known(), now)).count();
+        let changed = cells
+            .iter()
+            .filter(|cell| cell.look(&cell.known(), now))
+            .count();
         if changed > 0 {
             self.epoch.fetch_add(1, Ordering::AcqRel);
         }
         let untold = |cell: &&Arc<ShopCell>| {
-            cell.told.load(Ordering::Acquire) != cell.confidence.load(Ordering::Acquire) && cell.is_shown()
+            cell.told.load(Ordering::Acquire) != cell.confidence.load(Ordering::Acquire)
+                && cell.is_shown()
         };
         cells.iter().filter(untold).map(|cell| cell.index).collect()
     }
 
     /// How fresh a shop is at `now`: `as_of` and how far it can be relied on.
     pub(crate) fn freshness(&self, index: u32, now: TimeMs) -> (Option<TimeMs>, Confidence) {
-        self.cell(index).map_or((None, Confidence::Unknown), |cell| {
-            let known = cell.known();
-            (known.as_of(), known.confidence(now))
-        })
+        self.cell(index)
+            .map_or((None, Confidence::Unknown), |cell| {
+                let known = cell.known();
+                (known.as_of(), known.confidence(now))
+            })
     }
 
     fn look_at(&self, cell: &ShopCell) {
@@ -268,7 +305,12 @@ mod tests {
     const NOON: TimeMs = TimeMs(1_763_812_800_000);
 
     fn heard(at: TimeMs) -> Heard {
-        Heard { exchange: Some(at), complete: Some(at), source: Some(at), source_every_ms: None }
+        Heard {
+            exchange: Some(at),
+            complete: Some(at),
+            source: Some(at),
+            source_every_ms: None,
+        }
     }
 
     #[test]
@@ -284,7 +326,10 @@ mod tests {
 
         assert_eq!(untold, [3]);
         assert_eq!(board.cell(3).unwrap().confidence(), Confidence::Stale);
-        assert_eq!(board.freshness(3, NOON.plus(90_001)), (Some(NOON), Confidence::Stale));
+        assert_eq!(
+            board.freshness(3, NOON.plus(90_001)),
+            (Some(NOON), Confidence::Stale)
+        );
     }
 
     #[test]
@@ -311,9 +356,16 @@ mod tests {
         board.heard(0, heard(NOON), ShopHealth::default());
         assert_eq!(cell.confidence(), Confidence::Live);
 
-        board.set(ShopRow { revoked: true, publish: false, ..sample::shop(0, "S000") });
+        board.set(ShopRow {
+            revoked: true,
+            publish: false,
+            ..sample::shop(0, "S000")
+        });
 
-        assert_eq!((cell.confidence(), cell.is_shown()), (Confidence::Unknown, false));
+        assert_eq!(
+            (cell.confidence(), cell.is_shown()),
+            (Confidence::Unknown, false)
+        );
     }
 
     #[test]

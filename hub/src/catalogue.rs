@@ -6,6 +6,8 @@
 mod cml;
 mod csv;
 mod inbox;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -253,10 +255,11 @@ impl Sink<'_> {
         Ok(())
     }
 
-    /// What a person should know of a line.
+    /// What a person should know of a line; 0: of the whole file.
     fn warn(&mut self, line: u64, what: &str) {
         if self.end.warnings.len() < MAX_NOTES {
-            self.end.warnings.push(format!("{}, line {line}: {what}", self.name));
+            let name = &self.name;
+            self.end.warnings.push(if line == 0 { format!("{name}: {what}") } else { format!("{name}, line {line}: {what}") });
         }
     }
 

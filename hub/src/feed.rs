@@ -43,7 +43,8 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, CursorError> {
         let mut parts = text.split('-');
-        let (Some(ordinal), Some(pos), Some(tag), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some(ordinal), Some(pos), Some(tag), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(CursorError);
         };
@@ -57,7 +58,11 @@ impl FromStr for Cursor {
             return Err(CursorError);
         }
         let tag = u64::from_str_radix(tag, 16).map_err(|_| CursorError)?;
-        Ok(Self { ordinal: decimal(ordinal)?, pos: decimal(pos)?, tag })
+        Ok(Self {
+            ordinal: decimal(ordinal)?,
+            pos: decimal(pos)?,
+            tag,
+        })
     }
 }
 
@@ -92,7 +97,12 @@ pub(crate) struct Feed {
 
 impl Feed {
     pub(crate) fn new(head: FeedHead) -> Self {
-        Self { head, entries: Vec::new(), overtaken: 0, commits: VecDeque::new() }
+        Self {
+            head,
+            entries: Vec::new(),
+            overtaken: 0,
+            commits: VecDeque::new(),
+        }
     }
 
     /// Where it stands.
@@ -101,10 +111,16 @@ impl Feed {
     }
 
     /// Takes what was loaded.
-    pub(crate) fn load(&mut self, mut entries: Vec<Entry>, commits: Vec<(u64, u64)>, head: FeedHead) {
+    pub(crate) fn load(
+        &mut self,
+        mut entries: Vec<Entry>,
+        commits: Vec<(u64, u64)>,
+        head: FeedHead,
+    ) {
         entries.sort_by_key(|entry| entry.pos);
         entries.shrink_to_fit();
-        (self.entries, self.overtaken, self.commits, self.head) = (entries, 0, commits.into(), head);
+        (self.entries, self.overtaken, self.commits, self.head) =
+            (entries, 0, commits.into(), head);
     }
 
     /// Takes a commit's changes; `overtaken` of them replace an earlier entry of the same thing.
@@ -135,12 +151,21 @@ impl Feed {
     /// At most `limit` entries after `pos`, overtaken ones among them.
     pub(crate) fn after(&self, pos: u64, limit: usize) -> Vec<Entry> {
         let from = self.entries.partition_point(|entry| entry.pos <= pos);
-        self.entries.iter().skip(from).take(limit).cloned().collect()
+        self.entries
+            .iter()
+            .skip(from)
+            .take(limit)
+            .cloned()
+            .collect()
     }
 
     /// The cursor of a position.
     pub(crate) fn cursor(&self, pos: u64) -> Cursor {
-        Cursor { ordinal: self.head.life.ordinal, pos, tag: self.tag(pos) }
+        Cursor {
+            ordinal: self.head.life.ordinal,
+            pos,
+            tag: self.tag(pos),
+        }
     }
 
     /// The tag of the commit that a position belongs to: the first that ends at or after it.
@@ -156,14 +181,21 @@ impl Feed {
     /// 410 `cursor_expired` for one of another life, of a history that was rolled back, or too old to be told apart.
     pub(crate) fn check(&self, cursor: Cursor) -> Result<u64, ApiError> {
         let ours = cursor.ordinal == self.head.life.ordinal && cursor.pos <= self.head.pos;
-        if ours && self.tag(cursor.pos) == cursor.tag { Ok(cursor.pos) } else { Err(expired()) }
+        if ours && self.tag(cursor.pos) == cursor.tag {
+            Ok(cursor.pos)
+        } else {
+            Err(expired())
+        }
     }
 }
 
 /// 410: the reader begins again with a snapshot.
 pub(crate) fn expired() -> ApiError {
-    ApiError::new(Code::CursorExpired, "take GET /v1/snapshot; its Vitrina-Cursor header is where the feed goes on")
-        .with("snapshot", "/v1/snapshot")
+    ApiError::new(
+        Code::CursorExpired,
+        "take GET /v1/snapshot; its Vitrina-Cursor header is where the feed goes on",
+    )
+    .with("snapshot", "/v1/snapshot")
 }
 
 #[cfg(test)]
@@ -181,11 +213,20 @@ mod tests {
 
     #[test]
     fn a_cursor_reads_back_and_fits_the_interface() {
-        let cursor = Cursor { ordinal: u64::MAX, pos: u64::MAX, tag: u64::MAX };
+        let cursor = Cursor {
+            ordinal: u64::MAX,
+            pos: u64::MAX,
+            tag: u64::MAX,
+        };
         let text = cursor.to_string();
 
         assert_eq!(text.parse(), Ok(cursor));
-        assert!(text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_~".contains(&b)));
+        assert!(
+            text.len() <= 64
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b".-_~".contains(&b))
+        );
         for bad in ["", "1-2", "1-2-3-4", "+1-2-3", "1-2-xyz", "1--3", "1-2-+3"] {
             assert_eq!(bad.parse::<Cursor>(), Err(CursorError), "{bad}");
         }
@@ -205,15 +246,25 @@ mod tests {
         let feed = feed();
         let good = feed.cursor(9);
         let wrong = [
-            Cursor { ordinal: good.ordinal + 1, ..good },
+            Cursor {
+                ordinal: good.ordinal + 1,
+                ..good
+            },
             Cursor { pos: 10, ..good },
-            Cursor { tag: good.tag ^ 1, ..good },
+            Cursor {
+                tag: good.tag ^ 1,
+                ..good
+            },
             Cursor { pos: 3, ..good },
         ];
 
         assert!(feed.check(good).is_ok());
         for cursor in wrong {
-            assert_eq!(feed.check(cursor).unwrap_err().code(), Code::CursorExpired, "{cursor}");
+            assert_eq!(
+                feed.check(cursor).unwrap_err().code(),
+                Code::CursorExpired,
+                "{cursor}"
+            );
         }
     }
 }

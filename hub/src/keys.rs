@@ -88,6 +88,9 @@ pub(crate) enum KeyError {
 }
 
 impl Role {
+    /// Every role.
+    pub(crate) const ALL: [Self; 4] = [Self::Website, Self::Office, Self::Erp, Self::Admin];
+
     /// The word of the public interface.
     pub(crate) fn word(self) -> &'static str {
         match self {

@@ -21,11 +21,14 @@ use crate::view::View;
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// From half a millisecond, where a merge should be, to ten seconds.
-const MERGE_BUCKETS_S: [f64; 11] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0];
+const MERGE_BUCKETS_S: [f64; 11] = [
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0,
+];
 
 /// From a hundredth of a second to a day: a shop may have had no line.
-const VISIBLE_BUCKETS_S: [f64; 14] =
-    [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 600.0, 3_600.0, 86_400.0];
+const VISIBLE_BUCKETS_S: [f64; 14] = [
+    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 600.0, 3_600.0, 86_400.0,
+];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByOutcome {
@@ -100,14 +103,34 @@ impl Metrics {
         let mut registry = Registry::default();
         let exchanges = self.exchanges.clone();
         registry.register("vitrina_hub_exchange", "Exchanges by outcome", exchanges);
-        registry.register("vitrina_hub_forks", "Histories that forked", self.forks.clone());
-        registry.register("vitrina_hub_repairs", "Totals that were repaired from the log", self.repairs.clone());
-        registry.register("vitrina_hub_merge_seconds", "From an exchange's bytes to its commit", self.merge.clone());
+        registry.register(
+            "vitrina_hub_forks",
+            "Histories that forked",
+            self.forks.clone(),
+        );
+        registry.register(
+            "vitrina_hub_repairs",
+            "Totals that were repaired from the log",
+            self.repairs.clone(),
+        );
+        registry.register(
+            "vitrina_hub_merge_seconds",
+            "From an exchange's bytes to its commit",
+            self.merge.clone(),
+        );
         let visible = self.visible.clone();
-        registry.register("vitrina_sale_visible_seconds", "From a sale to the website's view of it", visible);
+        registry.register(
+            "vitrina_sale_visible_seconds",
+            "From a sale to the website's view of it",
+            visible,
+        );
         let cursor: Gauge<i64> = Gauge::default();
         cursor.set(i64::try_from(view.head().pos).unwrap_or(i64::MAX));
-        registry.register("vitrina_hub_feed_cursor", "The feed's last position", cursor);
+        registry.register(
+            "vitrina_hub_feed_cursor",
+            "The feed's last position",
+            cursor,
+        );
         register_shops(&mut registry, &view.board.all(), now);
         let mut text = String::new();
         match encode(&mut text, &registry) {
@@ -124,16 +147,49 @@ fn register_shops(registry: &mut Registry, shops: &[Arc<ShopCell>], now: TimeMs)
         registry.register(name, help, family.clone());
         family
     };
-    let lag = family(registry, "vitrina_shop_lag_seconds", "Since the shop's log was known to be complete");
-    let source = family(registry, "vitrina_shop_source_age_seconds", "Since the shop's own ledger proved itself");
-    let pending = family(registry, "vitrina_shop_pending_movements", "Movements the hub does not have");
-    let quarantined = family(registry, "vitrina_shop_quarantined", "Open records in quarantine");
-    let skew = family(registry, "vitrina_shop_clock_skew_seconds", "The shop's clock less the hub's");
-    let disk = family(registry, "vitrina_shop_disk_free_bytes", "Free bytes where the shop's ledger lies");
+    let lag = family(
+        registry,
+        "vitrina_shop_lag_seconds",
+        "Since the shop's log was known to be complete",
+    );
+    let source = family(
+        registry,
+        "vitrina_shop_source_age_seconds",
+        "Since the shop's own ledger proved itself",
+    );
+    let pending = family(
+        registry,
+        "vitrina_shop_pending_movements",
+        "Movements the hub does not have",
+    );
+    let quarantined = family(
+        registry,
+        "vitrina_shop_quarantined",
+        "Open records in quarantine",
+    );
+    let skew = family(
+        registry,
+        "vitrina_shop_clock_skew_seconds",
+        "The shop's clock less the hub's",
+    );
+    let disk = family(
+        registry,
+        "vitrina_shop_disk_free_bytes",
+        "Free bytes where the shop's ledger lies",
+    );
     let info: Family<Info, Gauge<i64>> = Family::default();
-    registry.register("vitrina_shop_info", "What the shop runs and how far it can be relied on", info.clone());
+    registry.register(
+        "vitrina_shop_info",
+        "What the shop runs and how far it can be relied on",
+        info.clone(),
+    );
     for cell in shops {
-        let (known, shop) = (cell.known(), ByShop { shop: cell.shop.to_string() });
+        let (known, shop) = (
+            cell.known(),
+            ByShop {
+                shop: cell.shop.to_string(),
+            },
+        );
         let set = |family: &ShopGauge, value: Option<f64>| {
             if let Some(value) = value {
                 family.get_or_create(&shop).set(value);
@@ -160,7 +216,10 @@ fn register_shops(registry: &mut Registry, shops: &[Arc<ShopCell>], now: TimeMs)
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; 52 bits of milliseconds are 140,000 years")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float; 52 bits of milliseconds are 140,000 years"
+)]
 fn seconds(ms: i64) -> f64 {
     ms as f64 / 1_000.0
 }
@@ -186,10 +245,25 @@ mod tests {
         metrics.merge_took(Duration::from_millis(2));
         metrics.sale_visible(Duration::from_millis(900));
         let (view, noon) = (sample::view(1), TimeMs(1_763_812_800_000));
-        let heard =
-            Heard { exchange: Some(noon), complete: Some(noon), source: Some(noon), source_every_ms: None };
-        let status = ShopHealth { disk_free: Some(7), version: "0.1.0".into(), ..ShopHealth::default() };
-        view.apply(&sample::head(5), vec![Change::Heard { shop: 0, heard, status }]);
+        let heard = Heard {
+            exchange: Some(noon),
+            complete: Some(noon),
+            source: Some(noon),
+            source_every_ms: None,
+        };
+        let status = ShopHealth {
+            disk_free: Some(7),
+            version: "0.1.0".into(),
+            ..ShopHealth::default()
+        };
+        view.apply(
+            &sample::head(5),
+            vec![Change::Heard {
+                shop: 0,
+                heard,
+                status,
+            }],
+        );
 
         let text = metrics.text(&view, noon.plus(1_500));
 

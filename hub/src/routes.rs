@@ -62,39 +62,100 @@ const JSON: &str = "application/json";
 const FRAME: &str = vitrina_shared::wire::CONTENT_TYPE;
 const ANY: &str = "application/octet-stream";
 
-const MIN_CURSOR: (&str, &str) = ("min_cursor", "wait until the answer contains this feed position");
+const MIN_CURSOR: (&str, &str) = (
+    "min_cursor",
+    "wait until the answer contains this feed position",
+);
 const LIMIT: (&str, &str) = ("limit", "at most so many; 100 when not said, 1,000 at most");
 const CURSOR: (&str, &str) = ("cursor", "the next_cursor of the page before");
 const SHOP: (&str, &str) = ("shop", "only this shop");
 const SINCE: (&str, &str) = ("since", "a cursor of the feed");
-const WAIT: (&str, &str) = ("wait", "wait for so many seconds, at most 30, when there is nothing new");
+const WAIT: (&str, &str) = (
+    "wait",
+    "wait for so many seconds, at most 30, when there is nothing new",
+);
 const BARCODE: (&str, &str) = ("barcode", "only this barcode");
 
 /// Every route.
 pub(crate) fn table() -> Vec<Route> {
     let mut routes = vec![
-        get("/v1/stock/{id}", WEBSITE, "One item by barcode, alias, UIN or external_id", stock::one).with(&[MIN_CURSOR]),
-        get("/v1/stock", WEBSITE, "Levels, by shop, article, city, size and distance", stock::list).with(&[
+        get(
+            "/v1/stock/{id}",
+            WEBSITE,
+            "One item by barcode, alias, UIN or external_id",
+            stock::one,
+        )
+        .with(&[MIN_CURSOR]),
+        get(
+            "/v1/stock",
+            WEBSITE,
+            "Levels, by shop, article, city, size and distance",
+            stock::list,
+        )
+        .with(&[
             SHOP,
             ("article", "only this article"),
             ("city", "only the shops of this city, in whatever case"),
             ("size", "only this size"),
             ("available", "true: only what can be promised"),
-            ("near", "degrees north and east, such as 55.75,37.61: the nearest shops first"),
+            (
+                "near",
+                "degrees north and east, such as 55.75,37.61: the nearest shops first",
+            ),
             ("radius_km", "not farther than this from near"),
             LIMIT,
             CURSOR,
             MIN_CURSOR,
         ]),
-        post("/v1/stock/batch", WEBSITE, "Up to 500 items at once", batch::batch).body(JSON).with(&[MIN_CURSOR]),
-        get("/v1/articles/{article}", WEBSITE, "All items of an article", articles::by_path).with(&[MIN_CURSOR]),
-        get("/v1/articles", WEBSITE, "The same for an article of any characters", articles::by_query)
-            .with(&[("id", "the article"), MIN_CURSOR]),
-        get("/v1/locations", WEBSITE, "The shops that the website shows", locations::locations),
-        get("/v1/changes", WEBSITE, "What changed since a cursor", changes::changes).with(&[SINCE, LIMIT, WAIT]),
-        get("/v1/snapshot", WEBSITE, "Every level; the header Vitrina-Cursor is where the feed goes on", changes::snapshot),
+        post(
+            "/v1/stock/batch",
+            WEBSITE,
+            "Up to 500 items at once",
+            batch::batch,
+        )
+        .body(JSON)
+        .with(&[MIN_CURSOR]),
+        get(
+            "/v1/articles/{article}",
+            WEBSITE,
+            "All items of an article",
+            articles::by_path,
+        )
+        .with(&[MIN_CURSOR]),
+        get(
+            "/v1/articles",
+            WEBSITE,
+            "The same for an article of any characters",
+            articles::by_query,
+        )
+        .with(&[("id", "the article"), MIN_CURSOR]),
+        get(
+            "/v1/locations",
+            WEBSITE,
+            "The shops that the website shows",
+            locations::locations,
+        ),
+        get(
+            "/v1/changes",
+            WEBSITE,
+            "What changed since a cursor",
+            changes::changes,
+        )
+        .with(&[SINCE, LIMIT, WAIT]),
+        get(
+            "/v1/snapshot",
+            WEBSITE,
+            "Every level; the header Vitrina-Cursor is where the feed goes on",
+            changes::snapshot,
+        ),
         get("/v1/shops", OFFICE, "Every shop and how it is", shops::list),
-        get("/v1/movements", OFFICE_OR_ERP, "The merged history; with since the feed of it", movements::movements).with(&[
+        get(
+            "/v1/movements",
+            OFFICE_OR_ERP,
+            "The merged history; with since the feed of it",
+            movements::movements,
+        )
+        .with(&[
             SHOP,
             BARCODE,
             ("type", "only this type"),
@@ -105,9 +166,27 @@ pub(crate) fn table() -> Vec<Route> {
             SINCE,
             WAIT,
         ]),
-        get("/v1/explain/{barcode}", OFFICE, "How a number came about", explain::explain).with(&[SHOP]),
-        get("/v1/quarantine", OFFICE, "Records that shops hold back", explain::quarantine).with(&[SHOP]),
-        get("/v1/disagreements", OFFICE, "Where a shop's 1C and its ledger disagree", explain::disagreements).with(&[SHOP]),
+        get(
+            "/v1/explain/{barcode}",
+            OFFICE,
+            "How a number came about",
+            explain::explain,
+        )
+        .with(&[SHOP]),
+        get(
+            "/v1/quarantine",
+            OFFICE,
+            "Records that shops hold back",
+            explain::quarantine,
+        )
+        .with(&[SHOP]),
+        get(
+            "/v1/disagreements",
+            OFFICE,
+            "Where a shop's 1C and its ledger disagree",
+            explain::disagreements,
+        )
+        .with(&[SHOP]),
     ];
     routes.extend(writes_and_service());
     routes
@@ -115,21 +194,81 @@ pub(crate) fn table() -> Vec<Route> {
 
 fn writes_and_service() -> Vec<Route> {
     vec![
-        post("/v1/enrol", Access::Shop, "A one-time code becomes a credential", shop::enrol).body(FRAME),
-        post("/v1/exchange", Access::Shop, "An agent's exchange", shop::exchange).body(FRAME),
-        post("/v1/imports", ERP, "The ERP's catalogue, prices and aliases", imports::start)
-            .body(ANY)
-            .with(&[("name", "the file's name, such as offers0_1.xml")]),
+        post(
+            "/v1/enrol",
+            Access::Shop,
+            "A one-time code becomes a credential",
+            shop::enrol,
+        )
+        .body(FRAME),
+        post(
+            "/v1/exchange",
+            Access::Shop,
+            "An agent's exchange",
+            shop::exchange,
+        )
+        .body(FRAME),
+        post(
+            "/v1/imports",
+            ERP,
+            "The ERP's catalogue, prices and aliases",
+            imports::start,
+        )
+        .body(ANY)
+        .with(&[("name", "the file's name, such as offers0_1.xml")]),
         get("/v1/imports", ERP, "The latest imports", imports::list).with(&[LIMIT]),
-        get("/v1/imports/{id}", ERP, "What became of an import", imports::one),
-        post("/v1/shops", ADMIN, "Adds a shop and gives its one-time code", admin::add_shop).body(JSON),
-        post("/v1/keys", ADMIN, "Makes a key and shows it once", admin::add_key).body(JSON),
-        get("/v1/keys", ADMIN, "The keys, without their secrets", admin::keys),
-        on_method(Method::DELETE, "/v1/keys/{name}", ADMIN, "Ends a key", admin::revoke_key),
+        get(
+            "/v1/imports/{id}",
+            ERP,
+            "What became of an import",
+            imports::one,
+        ),
+        post(
+            "/v1/shops",
+            ADMIN,
+            "Adds a shop and gives its one-time code",
+            admin::add_shop,
+        )
+        .body(JSON),
+        post(
+            "/v1/keys",
+            ADMIN,
+            "Makes a key and shows it once",
+            admin::add_key,
+        )
+        .body(JSON),
+        get(
+            "/v1/keys",
+            ADMIN,
+            "The keys, without their secrets",
+            admin::keys,
+        ),
+        on_method(
+            Method::DELETE,
+            "/v1/keys/{name}",
+            ADMIN,
+            "Ends a key",
+            admin::revoke_key,
+        ),
         get("/healthz", Access::Open, "The program runs", health::alive),
-        get("/readyz", Access::Open, "The program answers", health::ready),
-        get("/metrics", OFFICE, "What is counted, as OpenMetrics", health::metrics),
-        get("/openapi.json", Access::Open, "This description", health::openapi),
+        get(
+            "/readyz",
+            Access::Open,
+            "The program answers",
+            health::ready,
+        ),
+        get(
+            "/metrics",
+            OFFICE,
+            "What is counted, as OpenMetrics",
+            health::metrics,
+        ),
+        get(
+            "/openapi.json",
+            Access::Open,
+            "This description",
+            health::openapi,
+        ),
     ]
 }
 
@@ -149,13 +288,27 @@ where
     on_method(Method::POST, path, access, summary, handler)
 }
 
-fn on_method<H, T>(method: Method, path: &'static str, access: Access, summary: &'static str, handler: H) -> Route
+fn on_method<H, T>(
+    method: Method,
+    path: &'static str,
+    access: Access,
+    summary: &'static str,
+    handler: H,
+) -> Route
 where
     H: Handler<T, Arc<Hub>>,
     T: 'static,
 {
     let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
-    Route { method, path, access, summary, query: &[], body: None, handler: on(filter, handler) }
+    Route {
+        method,
+        path,
+        access,
+        summary,
+        query: &[],
+        body: None,
+        handler: on(filter, handler),
+    }
 }
 
 impl Route {
@@ -164,7 +317,10 @@ impl Route {
     }
 
     fn body(self, media_type: &'static str) -> Self {
-        Self { body: Some(media_type), ..self }
+        Self {
+            body: Some(media_type),
+            ..self
+        }
     }
 
     /// Imports are as long as they are; all else ends.
@@ -185,8 +341,17 @@ struct Guard {
 pub(crate) fn router(hub: &Arc<Hub>) -> Router {
     let mut router = Router::new();
     for route in table() {
-        let guard = Guard { hub: Arc::clone(hub), access: route.access, takes_long: route.takes_long() };
-        router = router.route(route.path, route.handler.route_layer(middleware::from_fn_with_state(guard, watch)));
+        let guard = Guard {
+            hub: Arc::clone(hub),
+            access: route.access,
+            takes_long: route.takes_long(),
+        };
+        router = router.route(
+            route.path,
+            route
+                .handler
+                .route_layer(middleware::from_fn_with_state(guard, watch)),
+        );
     }
     router
         .fallback(async || ApiError::new(Code::NotFound, "GET /openapi.json lists what there is"))
@@ -210,11 +375,19 @@ async fn watch(
         Err(error) if error.code() == Code::Forbidden => return error.into_response(),
         Err(error) => {
             let address = peer.map(|Extension(Peer(address))| address);
-            return guard.hub.failures.count(address, std::time::Instant::now(), error).into_response();
+            return guard
+                .hub
+                .failures
+                .count(address, std::time::Instant::now(), error)
+                .into_response();
         }
     }
     let work = caught(next.run(request));
-    let done = if guard.takes_long { Ok(work.await) } else { tokio::time::timeout(MAX_ANSWER, work).await };
+    let done = if guard.takes_long {
+        Ok(work.await)
+    } else {
+        tokio::time::timeout(MAX_ANSWER, work).await
+    };
     match done {
         Ok(Some(response)) => response,
         Ok(None) => ApiError::new(Code::InternalError, "").into_response(),

@@ -55,7 +55,13 @@ impl Hub {
     /// What answers are made of; `view` is filled.
     pub(crate) fn new(core: Arc<Core>, view: Arc<View>) -> Self {
         let openapi = routes::describe(&routes::table()).to_string().into();
-        Self { core, view, stop: CancellationToken::new(), failures: Failures::default(), openapi }
+        Self {
+            core,
+            view,
+            stop: CancellationToken::new(),
+            failures: Failures::default(),
+            openapi,
+        }
     }
 
     /// Waits until the view is beyond `pos`: whether it is, before the time is over or the hub stops.
@@ -90,7 +96,9 @@ pub(crate) async fn run(
     let doorman = Doorman::new(MAX_CONNECTIONS, MAX_PER_ADDRESS);
     let metrics = metrics_listener.map(|listener| {
         let (doorman, hub) = (Doorman::new(64, 64), Arc::clone(&hub));
-        let router = Router::new().route("/metrics", axum::routing::get(routes::metrics)).with_state(Arc::clone(&hub));
+        let router = Router::new()
+            .route("/metrics", axum::routing::get(routes::metrics))
+            .with_state(Arc::clone(&hub));
         tokio::spawn(async move { connection::accept(&listener, &hub, &router, &doorman).await })
     });
     let router = routes::router(&hub);
@@ -101,7 +109,10 @@ pub(crate) async fn run(
     drop(listener);
     hub.stop.cancel();
     hub.core.waiters.stop();
-    if tokio::time::timeout(STOP_TIME, doorman.all_gone()).await.is_err() {
+    if tokio::time::timeout(STOP_TIME, doorman.all_gone())
+        .await
+        .is_err()
+    {
         tracing::warn!("some connections did not end in time and were cut off");
     }
     clock.abort();
@@ -121,7 +132,10 @@ async fn keep_looking(hub: Arc<Hub>) {
         if !untold.is_empty()
             && let Err(error) = hub.core.store.bump_shops(untold).await
         {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the feed was not told of shops; trying again");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the feed was not told of shops; trying again"
+            );
         }
         hub.view.tidy(turn);
     }

@@ -248,6 +248,12 @@ impl Shop {
         .await
     }
 
+    /// Drops a file of which some lines may be bad, and waits until it is taken.
+    pub async fn drop_and_wait(&self, name: &str, content: impl AsRef<[u8]>) {
+        self.drop_file(name, content);
+        self.taken(name).await;
+    }
+
     /// Drops a file and waits until it is taken; it must be in `done/`.
     pub async fn import(&self, name: &str, content: impl AsRef<[u8]>) {
         self.drop_file(name, content);

@@ -97,7 +97,7 @@ fn learn_only(context: &Context<'_>) -> Result<Taken, IngestError> {
     while let Some(event) = file.next_event().map_err(|error| incoming.failed(error))? {
         match event {
             Event::Offer(item) | Event::Product(item) => {
-                lessons.extend(Lesson::of(item, &dictionary))
+                lessons.extend(Lesson::of(item, &dictionary));
             }
             other => dictionary.hear(&other),
         }

@@ -152,7 +152,7 @@ fn run(
     let mut lines = lines.into_iter();
     for line in lines.by_ref() {
         position = Some(line.line);
-        one(&mut desk, of_file, shop, line, &mut applied)?;
+        one(&mut desk, of_file, shop, &line, &mut applied)?;
         if started.elapsed() >= JOB && !of_file.dry_run {
             break;
         }
@@ -174,7 +174,7 @@ fn one(
     desk: &mut Desk<'_>,
     of_file: &OfFile,
     shop: &Shop,
-    line: ReadLine,
+    line: &ReadLine,
     applied: &mut Applied,
 ) -> Result<(), LedgerError> {
     let act = match &line.text {
@@ -183,14 +183,14 @@ fn one(
     };
     let act = match act {
         Ok(act) => act,
-        Err(invalid) => return set_aside(desk, of_file, &line, (&invalid, None), applied),
+        Err(invalid) => return set_aside(desk, of_file, line, (&invalid, None), applied),
     };
     match act.perform(desk)? {
         Outcome::Booked(_) => applied.counts.imported += 1,
         Outcome::Duplicate(_) => applied.counts.duplicates += 1,
         Outcome::Refused(refusal) => {
             let invalid = Invalid::new(refusal.code(), "line", in_words(&refusal));
-            set_aside(desk, of_file, &line, (&invalid, Some(&act)), applied)?;
+            set_aside(desk, of_file, line, (&invalid, Some(&act)), applied)?;
         }
     }
     Ok(())

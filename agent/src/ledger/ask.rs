@@ -12,6 +12,7 @@ use super::replica::{self, Held};
 use super::{LedgerError, disagreement, int, log, quarantine, state, uint};
 
 const FLAGS: &str = "SELECT show_all, token, all_for IS NULL OR all_for <> current FROM state";
+const SHOW_ALL: &str = "UPDATE state SET show_all = 1";
 const AFTER: &str = "SELECT coalesce(sum(max(qty, 0)), 0), coalesce(sum(max(-qty, 0)), 0)
     FROM movement INDEXED BY movement_barcode
     WHERE barcode = ?1 AND condition = ?2 AND replica = ?3 AND seq > ?4";
@@ -101,7 +102,7 @@ impl Sent {
 /// Everything is offered to the hub again, from the first movement on.
 pub(crate) fn offer_again(conn: &Connection) -> Result<(), LedgerError> {
     replica::forget_acked(conn)?;
-    conn.execute("UPDATE state SET show_all = 1", [])?;
+    conn.execute(SHOW_ALL, [])?;
     Ok(())
 }
 

@@ -30,6 +30,7 @@ const LEARN: &str = "INSERT OR IGNORE INTO external_id (id, barcode) VALUES (?1,
 const LEARN_WORDS: &str = "INSERT INTO external_words (id, rest) VALUES (?1, ?2)
     ON CONFLICT DO UPDATE SET rest = excluded.rest WHERE rest <> excluded.rest";
 const WORDS_OF: &str = "SELECT rest FROM external_words WHERE id = ?1";
+const IS_REPLACED: &str = "SELECT replaced FROM state";
 const DROP_OLD: &str = "DELETE FROM register WHERE (kind, key) IN (
     SELECT kind, key FROM register WHERE generation < (SELECT generation FROM state) AND kind <> 3 LIMIT 1000)";
 const DROP_OLD_LEVELS: &str = "DELETE FROM other_level WHERE (barcode, shop) IN (
@@ -175,7 +176,7 @@ pub(crate) fn words_of(conn: &Connection, id: &str) -> Result<Option<Words>, Led
 
 /// Takes away some rows of an older life, once all have come anew. Whether none is left; call it until then.
 pub(crate) fn tidy(conn: &Connection) -> Result<bool, LedgerError> {
-    let replaced: bool = conn.query_row("SELECT replaced FROM state", [], |row| row.get(0))?;
+    let replaced: bool = conn.query_row(IS_REPLACED, [], |row| row.get(0))?;
     if !replaced {
         return Ok(true);
     }

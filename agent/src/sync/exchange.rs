@@ -74,7 +74,7 @@ pub(super) async fn go(
         match seal(&request, road) {
             Ok(frame) => break (asked, frame, wait_ms),
             Err(SyncError::Hub(HubError::Frame(WireError::TooLarge))) if movements > 1 => {
-                movements /= 2
+                movements /= 2;
             }
             Err(error) => return Err(error),
         }

@@ -143,6 +143,11 @@ fn take(sink: &mut Sink<'_>, words: &Words, item: &CmlItem) -> Result<(), Import
         sink.warn(item.line(), "neither an id nor a barcode");
         return Ok(());
     }
+    let says_nothing =
+        says.name.is_none() && says.article.is_none() && says.attributes.is_empty() && says.price.is_none();
+    if says_nothing && barcodes.is_empty() {
+        return Ok(());
+    }
     // A price file names the offer and nothing else of it.
     let is_price_only = barcodes.is_empty() && says.name.is_none() && says.attributes.is_empty();
     match (says.price, &says.external_id) {

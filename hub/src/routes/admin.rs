@@ -36,7 +36,10 @@ pub(crate) async fn add_key(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Res
     let headers = ask.headers.clone();
     let NewKey { name, role } = ask.json().await?;
     let key = hub.core.keys.add(&hub.core.store, &name, role).await?;
-    Ok(created(json_of(&headers, &json!({ "key": key, "name": name, "role": role }))?))
+    Ok(created(json_of(
+        &headers,
+        &json!({ "key": key, "name": name, "role": role }),
+    )?))
 }
 
 /// The keys without their secrets.
@@ -53,11 +56,17 @@ pub(crate) async fn keys(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respon
             })
         })
         .collect();
-    json_of(&ask.headers, &json!({ "items": items, "next_cursor": null }))
+    json_of(
+        &ask.headers,
+        &json!({ "items": items, "next_cursor": null }),
+    )
 }
 
 /// Ends a key.
-pub(crate) async fn revoke_key(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
+pub(crate) async fn revoke_key(
+    State(hub): State<Arc<Hub>>,
+    ask: Ask,
+) -> Result<Response, ApiError> {
     hub.core.keys.revoke(&hub.core.store, &ask.name).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

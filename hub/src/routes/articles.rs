@@ -12,8 +12,8 @@ use crate::error::{ApiError, Code};
 use crate::routes::Ask;
 use crate::routes::ask::{json_answer, mark, mark_as_of};
 use crate::server::Hub;
-use crate::view::item::{Tag, Wanted, matches};
 use crate::view::json;
+use crate::view::ready::{Tag, Wanted, matches};
 
 /// By the path.
 pub(crate) async fn by_path(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
@@ -22,35 +22,55 @@ pub(crate) async fn by_path(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Res
 
 /// By the query: an article may have any characters.
 pub(crate) async fn by_query(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
-    let id = ask.text("id").ok_or_else(|| ApiError::malformed("say which article: /v1/articles?id=ARTICLE"))?;
+    let id = ask
+        .text("id")
+        .ok_or_else(|| ApiError::malformed("say which article: /v1/articles?id=ARTICLE"))?;
     article(&hub, &ask, id).await
 }
 
 async fn article(hub: &Hub, ask: &Ask, article: &str) -> Result<Response, ApiError> {
     ask.wait_for_min_cursor(hub).await?;
     let items = hub.view.article(article);
-    let Some(first) = items.first() else { return Err(ApiError::new(Code::UnknownArticle, "")) };
+    let Some(first) = items.first() else {
+        return Err(ApiError::new(Code::UnknownArticle, ""));
+    };
     let name = items.iter().find_map(|item| item.face().name.clone());
-    let answers: Vec<_> = items.iter().map(|item| hub.view.answer(item, Wanted::default())).collect();
+    let answers: Vec<_> = items
+        .iter()
+        .map(|item| hub.view.answer(item, Wanted::default()))
+        .collect();
     let as_of = answers.iter().filter_map(|answer| answer.as_of).min();
     let mut hash = DefaultHasher::new();
     for answer in &answers {
         hash.write_u64(answer.tag.hash);
     }
     let tag = Tag::of(hash.finish());
-    let known = ask.headers.get(header::IF_NONE_MATCH).map(axum::http::HeaderValue::as_bytes);
+    let known = ask
+        .headers
+        .get(header::IF_NONE_MATCH)
+        .map(axum::http::HeaderValue::as_bytes);
     let mut response = if known.is_some_and(|known| matches(known, &tag.etag)) {
         let mut response = (StatusCode::NOT_MODIFIED, Body::empty()).into_response();
         mark(response.headers_mut(), false);
         response
     } else {
-        let mut out = Vec::with_capacity(64 + answers.iter().filter_map(|a| a.body.as_ref()).map(|b| b.len() + 1).sum::<usize>());
+        let mut out = Vec::with_capacity(
+            64 + answers
+                .iter()
+                .filter_map(|a| a.body.as_ref())
+                .map(|b| b.len() + 1)
+                .sum::<usize>(),
+        );
         out.extend_from_slice(br#"{"article":"#);
         json::text(&mut out, first.face().article.as_deref().unwrap_or(article));
         out.extend_from_slice(br#","name":"#);
         json::text_or_null(&mut out, name.as_deref());
         out.extend_from_slice(br#","items":["#);
-        for (at, body) in answers.iter().filter_map(|answer| answer.body.as_ref()).enumerate() {
+        for (at, body) in answers
+            .iter()
+            .filter_map(|answer| answer.body.as_ref())
+            .enumerate()
+        {
             if at > 0 {
                 out.push(b',');
             }

@@ -4,11 +4,11 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::RequestExt as _;
 use axum::body::Body;
 use axum::extract::{FromRequest, Query, RawPathParams, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use axum::RequestExt as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use serde::de::DeserializeOwned;
@@ -17,8 +17,8 @@ use vitrina_shared::TimeMs;
 use crate::error::{ApiError, Code};
 use crate::feed::Cursor;
 use crate::server::Hub;
-use crate::view::item;
 use crate::view::json;
+use crate::view::ready::gzip;
 
 /// The most bytes of a body but an import's.
 pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
@@ -49,13 +49,24 @@ impl FromRequest<Arc<Hub>> for Ask {
     type Rejection = ApiError;
 
     async fn from_request(mut request: Request, _: &Arc<Hub>) -> Result<Self, ApiError> {
-        let names: RawPathParams =
-            request.extract_parts().await.map_err(|_| ApiError::malformed("the path is not UTF-8"))?;
-        let name = names.iter().next().map(|(_, value)| value.to_owned()).unwrap_or_default();
+        let names: RawPathParams = request
+            .extract_parts()
+            .await
+            .map_err(|_| ApiError::malformed("the path is not UTF-8"))?;
+        let name = names
+            .iter()
+            .next()
+            .map(|(_, value)| value.to_owned())
+            .unwrap_or_default();
         let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(request.uri())
             .map_err(|_| ApiError::malformed("the query cannot be read"))?;
         let (parts, body) = request.into_parts();
-        Ok(Self { name, headers: parts.headers, body: Mutex::new(body), query })
+        Ok(Self {
+            name,
+            headers: parts.headers,
+            body: Mutex::new(body),
+            query,
+        })
     }
 }
 
@@ -67,47 +78,77 @@ impl Ask {
     }
 
     /// The same, read.
-    pub(crate) fn read<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, ApiError> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        let read = text.parse().map_err(|_| ApiError::malformed(format!("{name} is {expected}")))?;
+    pub(crate) fn read<T: FromStr>(
+        &self,
+        name: &str,
+        expected: &str,
+    ) -> Result<Option<T>, ApiError> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        let read = text
+            .parse()
+            .map_err(|_| ApiError::malformed(format!("{name} is {expected}")))?;
         Ok(Some(read))
     }
 
     /// A moment: RFC 3339, UTC where nothing else is said.
     pub(crate) fn time(&self, name: &str) -> Result<Option<TimeMs>, ApiError> {
-        let Some(text) = self.text(name) else { return Ok(None) };
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
         let read = vitrina_host::when::parse_ms(text, &jiff::tz::TimeZone::UTC);
-        let wrong = |_| ApiError::malformed(format!("{name} is a time such as 2026-11-22T09:14:03Z"));
+        let wrong =
+            |_| ApiError::malformed(format!("{name} is a time such as 2026-11-22T09:14:03Z"));
         read.map(|ms| Some(TimeMs(ms))).map_err(wrong)
     }
 
     /// How many at most.
     pub(crate) fn limit(&self) -> Result<usize, ApiError> {
-        let limit = self.read("limit", "a number from 1 to 1000")?.unwrap_or(DEFAULT_LIMIT);
-        if (1..=MAX_LIMIT).contains(&limit) { Ok(limit) } else { Err(ApiError::malformed("limit is a number from 1 to 1000")) }
+        let limit = self
+            .read("limit", "a number from 1 to 1000")?
+            .unwrap_or(DEFAULT_LIMIT);
+        if (1..=MAX_LIMIT).contains(&limit) {
+            Ok(limit)
+        } else {
+            Err(ApiError::malformed("limit is a number from 1 to 1000"))
+        }
     }
 
     /// How long the caller waits for something new.
     pub(crate) fn wait(&self) -> Result<Duration, ApiError> {
-        let seconds = self.read("wait", "a number of seconds, at most 30")?.unwrap_or(0_u64);
+        let seconds = self
+            .read("wait", "a number of seconds, at most 30")?
+            .unwrap_or(0_u64);
         Ok(Duration::from_secs(seconds).min(MAX_WAIT))
     }
 
     /// Waits until the view holds `min_cursor`.
     pub(crate) async fn wait_for_min_cursor(&self, hub: &Hub) -> Result<(), ApiError> {
-        let Some(cursor) = self.read::<Cursor>("min_cursor", "a cursor that the hub gave out")? else { return Ok(()) };
+        let Some(cursor) = self.read::<Cursor>("min_cursor", "a cursor that the hub gave out")?
+        else {
+            return Ok(());
+        };
         if hub.view.head().life.ordinal != cursor.ordinal {
             return Err(crate::feed::expired());
         }
-        if hub.wait_beyond(cursor.pos.saturating_sub(1), MAX_WAIT).await {
+        if hub
+            .wait_beyond(cursor.pos.saturating_sub(1), MAX_WAIT)
+            .await
+        {
             return Ok(());
         }
-        Err(ApiError::new(Code::NotReady, "the position of min_cursor was not reached in 30 s"))
+        Err(ApiError::new(
+            Code::NotReady,
+            "the position of min_cursor was not reached in 30 s",
+        ))
     }
 
     /// The body as it comes.
     pub(crate) fn body(self) -> Body {
-        self.body.into_inner().unwrap_or_else(PoisonError::into_inner)
+        self.body
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The body as JSON.
@@ -115,26 +156,40 @@ impl Ask {
         let body = self.bytes(MAX_BODY_BYTES).await?;
         let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
         if is_too_deep(text) {
-            return Err(ApiError::malformed("the JSON has too many objects and lists in each other"));
+            return Err(ApiError::malformed(
+                "the JSON has too many objects and lists in each other",
+            ));
         }
         serde_json::from_slice(text).map_err(|error| {
             let detail = error.to_string();
-            if error.is_data() { ApiError::invalid(detail) } else { ApiError::malformed(detail) }
+            if error.is_data() {
+                ApiError::invalid(detail)
+            } else {
+                ApiError::malformed(detail)
+            }
         })
     }
 
     /// The body, of at most so many bytes.
     pub(crate) async fn bytes(self, most: usize) -> Result<Bytes, ApiError> {
-        if let Some(coding) = self.headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+        if let Some(coding) = self
+            .headers
+            .get(header::CONTENT_ENCODING)
+            .filter(|coding| *coding != "identity")
+        {
             let coding = String::from_utf8_lossy(coding.as_bytes()).into_owned();
-            return Err(ApiError::malformed(format!("send the body as it is, not packed as {coding}")));
+            return Err(ApiError::malformed(format!(
+                "send the body as it is, not packed as {coding}"
+            )));
         }
-        let whole = tokio::time::timeout(BODY_TIME, Limited::new(self.body(), most).collect()).await;
+        let whole =
+            tokio::time::timeout(BODY_TIME, Limited::new(self.body(), most).collect()).await;
         match whole {
             Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-                Err(ApiError::new(Code::PayloadTooLarge, format!("a body has at most {most} bytes here")))
-            }
+            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(ApiError::new(
+                Code::PayloadTooLarge,
+                format!("a body has at most {most} bytes here"),
+            )),
             Ok(Err(_)) => Err(ApiError::malformed("the body ended early")),
             Err(_) => Err(ApiError::malformed("the body did not come in 30 s")),
         }
@@ -161,10 +216,17 @@ fn is_too_deep(text: &[u8]) -> bool {
 
 /// Whether the caller takes gzip.
 pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
-    let Some(codings) = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()) else { return false };
+    let Some(codings) = headers
+        .get(header::ACCEPT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
     codings.split(',').any(|coding| {
         let (name, quality) = coding.split_once(';').unwrap_or((coding, ""));
-        let refused = quality.split_once('=').is_some_and(|(_, q)| q.trim().parse::<f32>().is_ok_and(|q| q <= 0.0));
+        let refused = quality
+            .split_once('=')
+            .is_some_and(|(_, q)| q.trim().parse::<f32>().is_ok_and(|q| q <= 0.0));
         matches!(name.trim(), "gzip" | "x-gzip" | "*") && !refused
     })
 }
@@ -173,23 +235,35 @@ pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
 pub(crate) fn json_answer(headers: &HeaderMap, body: impl Into<Bytes>) -> Response {
     let body: Bytes = body.into();
     let is_gzip = body.len() >= GZIP_FROM_BYTES && takes_gzip(headers);
-    let body = if is_gzip { item::gzip(&body) } else { body };
+    let body = if is_gzip { gzip(&body) } else { body };
     let mut response = Response::new(Body::from(body));
     mark(response.headers_mut(), is_gzip);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     response
 }
 
 /// An answer of something that writes itself as JSON.
-pub(crate) fn json_of(headers: &HeaderMap, value: &impl serde::Serialize) -> Result<Response, ApiError> {
+pub(crate) fn json_of(
+    headers: &HeaderMap,
+    value: &impl serde::Serialize,
+) -> Result<Response, ApiError> {
     let body = serde_json::to_vec(value).map_err(|error| ApiError::internal(&error))?;
     Ok(json_answer(headers, body))
 }
 
 /// Sets what every answer says of its keeping and packing.
 pub(crate) fn mark(headers: &mut HeaderMap, is_gzip: bool) {
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding, authorization"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-cache"),
+    );
+    headers.insert(
+        header::VARY,
+        HeaderValue::from_static("accept-encoding, authorization"),
+    );
     if is_gzip {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
@@ -223,7 +297,12 @@ mod tests {
 
     #[test]
     fn gzip_is_taken_where_it_is_asked_for() {
-        let asks = |value: &'static str| takes_gzip(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(value))]));
+        let asks = |value: &'static str| {
+            takes_gzip(&HeaderMap::from_iter([(
+                header::ACCEPT_ENCODING,
+                HeaderValue::from_static(value),
+            )]))
+        };
 
         assert!(asks("gzip") && asks("br, gzip;q=0.5") && asks("*"));
         assert!(!asks("br") && !asks("gzip;q=0") && !asks("gzip; q=0.0"));
@@ -233,6 +312,8 @@ mod tests {
     #[test]
     fn deep_json_is_refused_before_it_is_read() {
         assert!(is_too_deep(&b"[".repeat(17)));
-        assert!(!is_too_deep(br#"{"a":"[[[[[[[[[[[[[[[[[[[[\"[[[","b":[1,[2]]}"#));
+        assert!(!is_too_deep(
+            br#"{"a":"[[[[[[[[[[[[[[[[[[[[\"[[[","b":[1,[2]]}"#
+        ));
     }
 }

@@ -11,8 +11,8 @@ use crate::error::ApiError;
 use crate::routes::Ask;
 use crate::routes::ask::{json_answer, mark_as_of};
 use crate::server::Hub;
-use crate::view::item::Wanted;
 use crate::view::json;
+use crate::view::ready::Wanted;
 
 /// So many items at once.
 const MAX_BARCODES: usize = 500;
@@ -33,7 +33,10 @@ pub(crate) async fn batch(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respo
     }
     let (mut items, mut unknown, mut as_of) = (Vec::new(), Vec::new(), None);
     let (mut asked, mut given) = (HashSet::new(), HashSet::new());
-    for barcode in barcodes.iter().filter(|barcode| asked.insert(barcode.as_str())) {
+    for barcode in barcodes
+        .iter()
+        .filter(|barcode| asked.insert(barcode.as_str()))
+    {
         let Ok(item) = hub.view.find(barcode) else {
             separate(&mut unknown);
             json::text(&mut unknown, barcode);

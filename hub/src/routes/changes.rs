@@ -27,7 +27,9 @@ const MAX_PIECES: usize = 2;
 
 /// What changed since a cursor.
 pub(crate) async fn changes(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
-    let Some(text) = ask.text("since") else { return Err(needs_since()) };
+    let Some(text) = ask.text("since") else {
+        return Err(needs_since());
+    };
     // What never was a cursor is treated as one that is no more: the reader begins again.
     let since: Cursor = text.parse().map_err(|_| crate::feed::expired())?;
     let (limit, wait) = (ask.limit()?, ask.wait()?);
@@ -46,7 +48,11 @@ pub(crate) async fn changes(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Res
     out.extend_from_slice(&page.items);
     out.extend_from_slice(br#"],"cursor":"#);
     json::text(&mut out, &hub.view.cursor(page.upto).to_string());
-    out.extend_from_slice(if page.more { br#","more":true}"# } else { br#","more":false}"# });
+    out.extend_from_slice(if page.more {
+        br#","more":true}"#
+    } else {
+        br#","more":false}"#
+    });
     Ok(json_answer(&ask.headers, out))
 }
 
@@ -71,7 +77,9 @@ pub(crate) async fn snapshot(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Re
         Format::Ndjson => "application/x-ndjson",
         Format::Csv => "text/csv; charset=utf-8",
     };
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     mark_cursor(&mut response, cursor);
     Ok(response)
 }
@@ -103,7 +111,10 @@ fn send(mut snapshot: Snapshot, is_gzip: bool, to: &mpsc::Sender<Option<Bytes>>)
 }
 
 fn format(headers: &HeaderMap) -> Format {
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .unwrap_or_default();
     match (accept.find("text/csv"), accept.find("ndjson")) {
         (Some(csv), Some(ndjson)) if csv < ndjson => Format::Csv,
         (Some(_), None) => Format::Csv,

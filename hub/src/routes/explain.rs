@@ -28,7 +28,10 @@ pub(crate) async fn explain(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Res
     if rows.is_empty() && hub.view.find(barcode.as_str()).is_err() {
         return Err(ApiError::new(Code::UnknownBarcode, ""));
     }
-    json_of(&ask.headers, &explained_json(&hub.view, barcode.as_str(), &rows))
+    json_of(
+        &ask.headers,
+        &explained_json(&hub.view, barcode.as_str(), &rows),
+    )
 }
 
 /// The same as JSON, for commands: by shop, each movement with the on-hand that it led to.
@@ -70,21 +73,33 @@ fn explained_movement(explained: &Explained) -> Value {
 }
 
 /// Records that shops hold back.
-pub(crate) async fn quarantine(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
+pub(crate) async fn quarantine(
+    State(hub): State<Arc<Hub>>,
+    ask: Ask,
+) -> Result<Response, ApiError> {
     let rows = hub.core.store.quarantine(known_shop(&hub, &ask)?).await?;
     json_of(&ask.headers, &json!({ "items": rows, "next_cursor": null }))
 }
 
 /// Where a shop's 1C and its ledger disagree.
-pub(crate) async fn disagreements(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
-    let rows = hub.core.store.disagreements(known_shop(&hub, &ask)?).await?;
+pub(crate) async fn disagreements(
+    State(hub): State<Arc<Hub>>,
+    ask: Ask,
+) -> Result<Response, ApiError> {
+    let rows = hub
+        .core
+        .store
+        .disagreements(known_shop(&hub, &ask)?)
+        .await?;
     json_of(&ask.headers, &json!({ "items": rows, "next_cursor": null }))
 }
 
 fn known_shop(hub: &Hub, ask: &Ask) -> Result<Option<ShopId>, ApiError> {
     let shop = ask.read::<ShopId>("shop", "a shop's id")?;
     match shop {
-        Some(shop) if hub.view.board.find(&shop).is_none() => Err(ApiError::new(Code::UnknownShop, "")),
+        Some(shop) if hub.view.board.find(&shop).is_none() => {
+            Err(ApiError::new(Code::UnknownShop, ""))
+        }
         shop => Ok(shop),
     }
 }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::auth::Access;
 use crate::error::{ApiError, Code};
+use crate::keys::Role;
 use crate::metrics;
 use crate::routes::ask::json_of;
 use crate::routes::{Ask, Route};
@@ -16,7 +17,10 @@ use crate::server::Hub;
 
 /// The program runs.
 pub(crate) async fn alive(ask: Ask) -> Result<Response, ApiError> {
-    json_of(&ask.headers, &json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+    json_of(
+        &ask.headers,
+        &json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }),
+    )
 }
 
 /// The program answers from a view that follows its store.
@@ -25,20 +29,29 @@ pub(crate) async fn ready(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respo
         return Err(ApiError::new(Code::NotReady, "the hub stops"));
     }
     let head = hub.view.head();
-    json_of(&ask.headers, &json!({ "status": "ready", "cursor": hub.view.cursor(head.pos).to_string() }))
+    json_of(
+        &ask.headers,
+        &json!({ "status": "ready", "cursor": hub.view.cursor(head.pos).to_string() }),
+    )
 }
 
 /// What is counted.
 pub(crate) async fn metrics(State(hub): State<Arc<Hub>>) -> Response {
     let text = hub.core.metrics.text(&hub.view, hub.core.now());
     let mut response = text.into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(metrics::CONTENT_TYPE),
+    );
     response
 }
 
 /// The description of every route.
 pub(crate) async fn openapi(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
-    Ok(crate::routes::ask::json_answer(&ask.headers, hub.openapi.clone()))
+    Ok(crate::routes::ask::json_answer(
+        &ask.headers,
+        hub.openapi.clone(),
+    ))
 }
 
 /// Describes the routes by OpenAPI 3.1.
@@ -83,9 +96,17 @@ fn operation(route: &Route) -> Value {
     let roles: Vec<&str> = match route.access {
         Access::Open => Vec::new(),
         Access::Shop => vec!["shop"],
-        Access::Roles(roles) => roles.iter().map(|role| role.word()).collect(),
+        access @ Access::Roles(_) => Role::ALL
+            .into_iter()
+            .filter(|role| access.allows(*role))
+            .map(Role::word)
+            .collect(),
     };
-    let security = if matches!(route.access, Access::Roles(_)) { json!([{ "key": [] }]) } else { json!([]) };
+    let security = if matches!(route.access, Access::Roles(_)) {
+        json!([{ "key": [] }])
+    } else {
+        json!([])
+    };
     let mut operation = json!({
         "summary": route.summary,
         "x-roles": roles,
@@ -100,7 +121,10 @@ fn operation(route: &Route) -> Value {
         },
     });
     if let (Some(media_type), Some(members)) = (route.body, operation.as_object_mut()) {
-        members.insert("requestBody".into(), json!({ "required": true, "content": { media_type: {} } }));
+        members.insert(
+            "requestBody".into(),
+            json!({ "required": true, "content": { media_type: {} } }),
+        );
     }
     operation
 }

@@ -29,8 +29,12 @@ const MAX_NAME_BYTES: usize = 200;
 
 /// Takes a file: its body goes to disk as it comes, and is imported in the background.
 pub(crate) async fn start(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
-    let name = ask.text("name").ok_or_else(|| ApiError::malformed("say the file's name: ?name=offers0_1.xml"))?;
-    let name = plain_name(name).ok_or_else(|| ApiError::malformed("name is a file's name, without folders"))?.to_owned();
+    let name = ask
+        .text("name")
+        .ok_or_else(|| ApiError::malformed("say the file's name: ?name=offers0_1.xml"))?;
+    let name = plain_name(name)
+        .ok_or_else(|| ApiError::malformed("name is a file's name, without folders"))?
+        .to_owned();
     let folder = hub.core.data.join(SPOOL);
     let file = spool_path(&folder, &name)?;
     let stored = store(&folder, &file, ask.body()).await;
@@ -40,8 +44,15 @@ pub(crate) async fn start(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respo
     }
     let id = catalogue::start(&hub.core, &name, file).await?;
     let place = format!("/v1/imports/{id}");
-    let mut response = (StatusCode::ACCEPTED, json!({ "id": id, "state": "running" }).to_string()).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut response = (
+        StatusCode::ACCEPTED,
+        json!({ "id": id, "state": "running" }).to_string(),
+    )
+        .into_response();
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     if let Ok(place) = HeaderValue::try_from(place) {
         response.headers_mut().insert(header::LOCATION, place);
     }
@@ -54,7 +65,9 @@ fn plain_name(name: &str) -> Option<&str> {
     let is_plain = !name.is_empty()
         && name.len() <= MAX_NAME_BYTES
         && !name.starts_with('.')
-        && !name.chars().any(|c| c.is_control() || matches!(c, ':' | '*' | '?' | '"' | '<' | '>' | '|'));
+        && !name
+            .chars()
+            .any(|c| c.is_control() || matches!(c, ':' | '*' | '?' | '"' | '<' | '>' | '|'));
     is_plain.then_some(name)
 }
 
@@ -80,10 +93,15 @@ async fn store(folder: &Path, file: &Path, mut body: Body) -> Result<(), ApiErro
             Some(Ok(piece)) => piece,
             Some(Err(_)) => return Err(ApiError::malformed("the body ended early")),
         };
-        let Some(data) = piece.data_ref() else { continue };
+        let Some(data) = piece.data_ref() else {
+            continue;
+        };
         bytes = bytes.saturating_add(data.len() as u64);
         if bytes > MAX_FILE_BYTES {
-            return Err(ApiError::new(Code::PayloadTooLarge, "a file has at most 2 GiB"));
+            return Err(ApiError::new(
+                Code::PayloadTooLarge,
+                "a file has at most 2 GiB",
+            ));
         }
         out.write_all(data).await.map_err(io)?;
     }

@@ -25,6 +25,9 @@ pub(crate) async fn locations(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<R
     }
     out.extend_from_slice(br#"],"next_cursor":null}"#);
     let mut response = json_answer(&ask.headers, out);
-    mark_as_of(response.headers_mut(), shops.iter().filter_map(|cell| cell.as_of()).min());
+    mark_as_of(
+        response.headers_mut(),
+        shops.iter().filter_map(|cell| cell.as_of()).min(),
+    );
     Ok(response)
 }

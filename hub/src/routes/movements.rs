@@ -26,37 +26,65 @@ pub(crate) async fn movements(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<R
     let before: Option<u64> = ask.read("cursor", "the next_cursor of the page before")?;
     let page = hub.core.store.movements_page(filter, before, limit).await?;
     let items: Vec<Value> = page.rows.iter().map(movement_json).collect();
-    json_of(&ask.headers, &json!({ "items": items, "next_cursor": page.next.map(|next| next.to_string()) }))
+    json_of(
+        &ask.headers,
+        &json!({ "items": items, "next_cursor": page.next.map(|next| next.to_string()) }),
+    )
 }
 
-async fn feed(hub: &Hub, ask: &Ask, filter: MovementFilter, limit: usize) -> Result<Response, ApiError> {
+async fn feed(
+    hub: &Hub,
+    ask: &Ask,
+    filter: MovementFilter,
+    limit: usize,
+) -> Result<Response, ApiError> {
     // `0` begins at the beginning: the history is never pruned.
     let mut since = match ask.text("since") {
         Some("0") | None => 0,
-        Some(text) => hub.view.check(text.parse::<Cursor>().map_err(|_| crate::feed::expired())?)?,
+        Some(text) => hub
+            .view
+            .check(text.parse::<Cursor>().map_err(|_| crate::feed::expired())?)?,
     };
     let deadline = tokio::time::Instant::now() + ask.wait()?;
     let page = loop {
-        let page = hub.core.store.movements_feed(filter.clone(), since, limit).await?;
+        let page = hub
+            .core
+            .store
+            .movements_feed(filter.clone(), since, limit)
+            .await?;
         let left = deadline.saturating_duration_since(tokio::time::Instant::now());
         since = page.upto;
-        if !page.rows.is_empty() || page.more || left.is_zero() || !hub.wait_beyond(since, left).await {
+        if !page.rows.is_empty()
+            || page.more
+            || left.is_zero()
+            || !hub.wait_beyond(since, left).await
+        {
             break page;
         }
     };
     // The store may be a commit ahead of the view, which alone knows its tag.
-    hub.wait_beyond(page.upto.saturating_sub(1), crate::routes::ask::MAX_WAIT).await;
+    hub.wait_beyond(page.upto.saturating_sub(1), crate::routes::ask::MAX_WAIT)
+        .await;
     let items: Vec<Value> = page.rows.iter().map(movement_json).collect();
     let cursor = hub.view.cursor(page.upto).to_string();
-    json_of(&ask.headers, &json!({ "items": items, "cursor": cursor, "more": page.more }))
+    json_of(
+        &ask.headers,
+        &json!({ "items": items, "cursor": cursor, "more": page.more }),
+    )
 }
 
 fn filter(hub: &Hub, ask: &Ask) -> Result<MovementFilter, ApiError> {
     let kind = match ask.text("type") {
         None => None,
-        Some(word) => Some(Kind::of_word(word).ok_or_else(|| ApiError::malformed("type is a kind such as sale"))?),
+        Some(word) => Some(
+            Kind::of_word(word)
+                .ok_or_else(|| ApiError::malformed("type is a kind such as sale"))?,
+        ),
     };
-    let barcode = ask.text("barcode").map(|text| key_of(hub, text)).transpose()?;
+    let barcode = ask
+        .text("barcode")
+        .map(|text| key_of(hub, text))
+        .transpose()?;
     Ok(MovementFilter {
         shop: ask.read::<ShopId>("shop", "a shop's id")?,
         barcode,
@@ -78,7 +106,12 @@ pub(crate) fn key_of(hub: &Hub, text: &str) -> Result<Barcode, ApiError> {
 pub(crate) fn movement_json(row: &MovementRow) -> Value {
     let (movement, details) = (&row.movement, row.movement.details());
     let (till, receipt, line) = match &movement.key {
-        Key::Receipt { till, receipt, line, .. } => (Some(till), Some(receipt), Some(u64::from(*line))),
+        Key::Receipt {
+            till,
+            receipt,
+            line,
+            ..
+        } => (Some(till), Some(receipt), Some(u64::from(*line))),
         Key::FileLine { line, .. } => (None, None, Some(*line)),
         _ => (None, None, None),
     };

@@ -27,7 +27,11 @@ pub(crate) async fn exchange(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Re
 
 fn frame_answer(frame: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(frame));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

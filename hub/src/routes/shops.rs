@@ -24,7 +24,10 @@ pub(crate) async fn list(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respon
 pub(crate) fn shops_json(view: &View, now: TimeMs) -> Value {
     let mut shops = view.board.all();
     shops.sort_by(|left, right| left.shop.cmp(&right.shop));
-    let items: Vec<Value> = shops.iter().map(|cell| shop_json(cell, view, now)).collect();
+    let items: Vec<Value> = shops
+        .iter()
+        .map(|cell| shop_json(cell, view, now))
+        .collect();
     json!({ "items": items, "next_cursor": null })
 }
 

@@ -17,8 +17,8 @@ use crate::routes::Ask;
 use crate::routes::ask::{json_answer, mark, mark_as_of, takes_gzip};
 use crate::server::Hub;
 use crate::view::View;
-use crate::view::item::{Answer, Wanted};
 use crate::view::list::{Place, StockQuery};
+use crate::view::ready::{Answer, Wanted};
 
 /// One item.
 pub(crate) async fn one(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
@@ -41,12 +41,16 @@ pub(crate) fn fast<B>(hub: &Hub, request: &Request<B>) -> Option<Response<Full<B
     }
     authorize(&hub.core.keys, WEBSITE, request.headers()).ok()?;
     let item = hub.view.item(id).filter(|item| item.is_known())?;
-    Some(item_response(hub.view.answer(&item, wanted(request.headers()))))
+    Some(item_response(
+        hub.view.answer(&item, wanted(request.headers())),
+    ))
 }
 
 fn wanted(headers: &HeaderMap) -> Wanted<'_> {
     Wanted {
-        none_match: headers.get(header::IF_NONE_MATCH).map(HeaderValue::as_bytes),
+        none_match: headers
+            .get(header::IF_NONE_MATCH)
+            .map(HeaderValue::as_bytes),
         gzip: takes_gzip(headers),
     }
 }
@@ -61,7 +65,10 @@ fn item_response(answer: Answer) -> Response<Full<Bytes>> {
     headers.reserve(8);
     mark(headers, answer.is_gzip);
     if is_modified {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
     }
     headers.insert(header::ETAG, answer.tag.etag);
     mark_as_of(headers, answer.as_of);
@@ -75,13 +82,19 @@ pub(crate) async fn list(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respon
     let view = Arc::clone(&hub.view);
     // A filter that matches little looks at every level: not on a thread that answers others.
     let page = tokio::task::spawn_blocking(move || view.list(&query)).await;
-    Ok(json_answer(&ask.headers, page.map_err(|error| ApiError::internal(&error))??))
+    Ok(json_answer(
+        &ask.headers,
+        page.map_err(|error| ApiError::internal(&error))??,
+    ))
 }
 
 fn query(ask: &Ask) -> Result<StockQuery, ApiError> {
     let near = match ask.text("near") {
         None => None,
-        Some(text) => Some(point(text).ok_or_else(|| ApiError::malformed("near is two numbers such as 55.75,37.61"))?),
+        Some(text) => Some(
+            point(text)
+                .ok_or_else(|| ApiError::malformed("near is two numbers such as 55.75,37.61"))?,
+        ),
     };
     let radius_km: Option<f64> = ask.read("radius_km", "a number of kilometres")?;
     if radius_km.is_some_and(|km| !km.is_finite() || km < 0.0) {
@@ -112,7 +125,12 @@ fn point(text: &str) -> Option<(f64, f64)> {
 /// One item as JSON, for commands.
 pub(crate) fn item_json(view: &View, id: &str) -> Result<Value, ApiError> {
     let item = view.find(id)?;
-    read_back(&view.answer(&item, Wanted::default()).body.unwrap_or_default())
+    read_back(
+        &view
+            .answer(&item, Wanted::default())
+            .body
+            .unwrap_or_default(),
+    )
 }
 
 /// A page of levels as JSON, for commands.

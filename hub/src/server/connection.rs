@@ -28,7 +28,8 @@ use crate::server::{Hub, Peer};
 
 /// The head of a request.
 const MAX_HEAD_BYTES: usize = 16 << 10;
-const MAX_HEADERS: usize = 100;
+/// What is read at once. More than a head, so that who sends too long a one is told so before the line breaks.
+const MAX_BUFFER_BYTES: usize = 128 << 10;
 /// When the system has no more sockets, this is how long we wait for one.
 const NO_SOCKET_WAIT: Duration = Duration::from_millis(50);
 
@@ -50,21 +51,35 @@ struct Place {
 impl Doorman {
     pub(crate) fn new(most: usize, per_address: usize) -> Self {
         let size = u32::try_from(most).unwrap_or(u32::MAX);
-        Self { room: Arc::new(Semaphore::new(most)), size, per_address, addresses: Arc::default() }
+        Self {
+            room: Arc::new(Semaphore::new(most)),
+            size,
+            per_address,
+            addresses: Arc::default(),
+        }
     }
 
     /// A place for this address; nothing when it has too many.
     fn let_in(&self, address: IpAddr, room: OwnedSemaphorePermit) -> Option<Place> {
         if address.is_loopback() {
-            return Some(Place { _room: room, counted: None });
+            return Some(Place {
+                _room: room,
+                counted: None,
+            });
         }
-        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut addresses = self
+            .addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let count = addresses.entry(address).or_insert(0);
         if *count >= self.per_address {
             return None;
         }
         *count += 1;
-        Some(Place { _room: room, counted: Some((address, self.clone())) })
+        Some(Place {
+            _room: room,
+            counted: Some((address, self.clone())),
+        })
     }
 
     /// Waits until every connection has ended.
@@ -75,8 +90,13 @@ impl Doorman {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some((address, doorman)) = self.counted.take() else { return };
-        let mut addresses = doorman.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((address, doorman)) = self.counted.take() else {
+            return;
+        };
+        let mut addresses = doorman
+            .addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = addresses.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
@@ -87,18 +107,30 @@ impl Drop for Place {
 }
 
 /// Takes connections for ever.
-pub(crate) async fn accept(listener: &TcpListener, hub: &Arc<Hub>, router: &Router, doorman: &Doorman) {
+pub(crate) async fn accept(
+    listener: &TcpListener,
+    hub: &Arc<Hub>,
+    router: &Router,
+    doorman: &Doorman,
+) {
     loop {
-        let Ok(room) = Arc::clone(&doorman.room).acquire_owned().await else { return };
+        let Ok(room) = Arc::clone(&doorman.room).acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok((stream, from)) => {
-                let Some(place) = doorman.let_in(from.ip().to_canonical(), room) else { continue };
+                let Some(place) = doorman.let_in(from.ip().to_canonical(), room) else {
+                    continue;
+                };
                 let (hub, router) = (Arc::clone(hub), router.clone());
                 tokio::spawn(serve(stream, from, hub, router, place));
             }
             Err(error) if is_of_the_caller(&error) => {}
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "no connection can be taken");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "no connection can be taken"
+                );
                 tokio::time::sleep(NO_SOCKET_WAIT).await;
             }
         }
@@ -109,7 +141,9 @@ pub(crate) async fn accept(listener: &TcpListener, hub: &Arc<Hub>, router: &Rout
 fn is_of_the_caller(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
     )
 }
 
@@ -118,10 +152,15 @@ async fn serve(stream: TcpStream, from: SocketAddr, hub: Arc<Hub>, router: Route
     let _ = stream.set_nodelay(true);
     let pulse = Arc::new(Pulse::default());
     let stop = hub.stop.clone();
-    let desk = Desk { hub, router, peer: Peer(from.ip().to_canonical()), pulse: Arc::clone(&pulse) };
+    let desk = Desk {
+        hub,
+        router,
+        peer: Peer(from.ip().to_canonical()),
+        pulse: Arc::clone(&pulse),
+    };
     let connection = http1::Builder::new()
-        .max_buf_size(MAX_HEAD_BYTES)
-        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_BUFFER_BYTES)
+        .max_header_size(MAX_HEAD_BYTES)
         .header_read_timeout(None)
         .pipeline_flush(true)
         .serve_connection(Watched::new(stream, Arc::clone(&pulse)), desk);
@@ -213,9 +252,14 @@ impl hyper::body::Body for Reply {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         match self.get_mut() {
-            Self::Whole(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Self::Whole(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_err(|never| match never {}),
             Self::Parts(body) => Pin::new(body).poll_frame(cx),
         }
     }

@@ -73,9 +73,17 @@ impl Patience {
             return true;
         }
         let moved = pulse.moved.load(Ordering::Relaxed);
-        self.quiet = if moved == self.moved { self.quiet + 1 } else { 0 };
+        self.quiet = if moved == self.moved {
+            self.quiet + 1
+        } else {
+            0
+        };
         self.moved = moved;
-        self.in_head = if pulse.in_head.load(Ordering::Relaxed) { self.in_head + 1 } else { 0 };
+        self.in_head = if pulse.in_head.load(Ordering::Relaxed) {
+            self.in_head + 1
+        } else {
+            0
+        };
         self.in_head < HEAD_TICKS && self.quiet < QUIET_TICKS
     }
 }
@@ -88,12 +96,19 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) fn new(stream: TcpStream, pulse: Arc<Pulse>) -> Self {
-        Self { stream: TokioIo::new(stream), pulse }
+        Self {
+            stream: TokioIo::new(stream),
+            pulse,
+        }
     }
 }
 
 impl Read for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         let done = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if matches!(done, Poll::Ready(Ok(()))) {
             self.pulse.came();
@@ -103,7 +118,11 @@ impl Read for Watched {
 }
 
 impl Write for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let done = Pin::new(&mut self.stream).poll_write(cx, bytes);
         if matches!(done, Poll::Ready(Ok(_))) {
             self.pulse.went();
@@ -165,7 +184,12 @@ mod tests {
 
         assert!((0..1_000).all(|_| patience.lasts(&busy)));
         let mut patience = Patience::default();
-        let lasted = (0..1_000).take_while(|_| { dripping.came(); patience.lasts(&dripping) }).count();
+        let lasted = (0..1_000)
+            .take_while(|_| {
+                dripping.came();
+                patience.lasts(&dripping)
+            })
+            .count();
         assert!(lasted < 5);
     }
 }

@@ -120,6 +120,10 @@ pub(super) fn write(txn: &mut Txn<'_>, rows: Vec<CatalogueRow>) -> Result<Writte
                 let says = Item { price: Some(price), ..Item::default() };
                 match barcode_of(txn.conn, &code)? {
                     Some(barcode) => change_item(txn, &barcode, &says, &mut written)?,
+                    // Goods whose barcodes are still to come keep it for them.
+                    None if product(txn.conn, &code)?.is_some() => {
+                        write_product(txn, &Item { external_id: Some(code), ..says }, &mut written)?;
+                    }
                     None => written.unknown.push(code),
                 }
             }
@@ -146,9 +150,10 @@ fn write_item(
         write_alias(txn, id, EXTERNAL_ID, &barcode, written)?;
         // What the goods' own record says of every variant; the variant's words win.
         let goods = id.split('#').next().unwrap_or(id);
-        if let Some(general) = product(txn.conn, goods)? {
-            says = merged(&Item { external_id: None, ..general }, &says);
-        }
+        let general = product(txn.conn, goods)?.unwrap_or_default();
+        let own = if goods == id { None } else { product(txn.conn, id)? };
+        let before = own.map_or_else(|| general.clone(), |own| merged(&general, &own));
+        says = merged(&Item { external_id: None, ..before }, &says);
     }
     for other in barcodes.iter().skip(1) {
         write_alias(txn, other.as_str(), ALIAS, &barcode, written)?;

@@ -158,13 +158,11 @@ pub(super) fn commit_is_known(conn: &Connection, pos: u64, tag: u64, head: u64) 
     }
     let found: Option<i64> =
         conn.prepare_cached(TAG_AT)?.query_row(params![pos.cast_signed()], |row| row.get(0)).optional()?;
-    match found {
-        Some(found) => Ok(found.cast_unsigned() == tag),
-        None => {
-            let oldest: Option<i64> = conn.prepare_cached(OLDEST_COMMIT)?.query_row([], |row| row.get(0))?;
-            Ok(oldest.is_some_and(|oldest| pos < oldest.cast_unsigned()))
-        }
+    if let Some(found) = found {
+        return Ok(found.cast_unsigned() == tag);
     }
+    let oldest: Option<i64> = conn.prepare_cached(OLDEST_COMMIT)?.query_row([], |row| row.get(0))?;
+    Ok(oldest.is_some_and(|oldest| pos < oldest.cast_unsigned()))
 }
 
 fn receive_delta(txn: &mut Txn<'_>, taken: &mut Taken, delta: Incoming, forks: u8) -> Result<Reply, StoreError> {

@@ -5,7 +5,7 @@ use vitrina_shared::ShopId;
 use vitrina_shared::registers::{OtherShop, Settings, kind};
 
 use super::sqlite::Txn;
-use super::{StoreError, registers};
+use super::{StoreError, registers, totals};
 use crate::change::{Change, ShopRow};
 
 const ALL: &str = "SELECT id, name, settings, address, lat, lon, external_id, publish, revoked, \
@@ -129,6 +129,7 @@ pub(super) fn add(txn: &mut Txn<'_>, mut shop: ShopRow) -> Result<Option<ShopRow
 
 /// Writes what head office set.
 pub(super) fn set(txn: &mut Txn<'_>, mut shop: ShopRow) -> Result<ShopRow, StoreError> {
+    let was_published = find(txn.conn, &shop.shop)?.is_some_and(|before| before.is_published());
     shop.pos = txn.next_pos();
     txn.conn.prepare_cached(SET)?.execute(params![
         shop.index,
@@ -141,6 +142,12 @@ pub(super) fn set(txn: &mut Txn<'_>, mut shop: ShopRow) -> Result<ShopRow, Store
         shop.pos.cast_signed()
     ])?;
     tell(txn, &shop)?;
+    if shop.is_published() && !was_published {
+        // The feed's readers saw nothing of what changed meanwhile.
+        for level in totals::touch_shop(txn, shop.index)? {
+            txn.change(Change::Level(level));
+        }
+    }
     Ok(shop)
 }
 

@@ -441,6 +441,19 @@ fn what_the_tables_say_wrongly_is_found_and_put_right() {
     hub.must_balance();
 }
 
+#[test]
+fn a_shop_that_is_shown_again_tells_all_its_levels_anew() {
+    let hub = Hub::new();
+    hub.bring(vec![whole(1, &[receipt("A", 5), receipt("B", 1)])]);
+    let row = wait(hub.store.shop(shop("S1"))).unwrap().unwrap();
+    let hidden = wait(hub.store.set_shop(ShopRow { publish: false, ..row.clone() })).unwrap();
+
+    let shown = wait(hub.store.set_shop(ShopRow { publish: true, ..hidden })).unwrap();
+
+    assert!(hub.store.levels().unwrap().iter().all(|level| level.pos > shown.pos));
+    hub.must_balance();
+}
+
 /// One movement to be made up.
 #[derive(Clone, Debug)]
 struct Spec {

@@ -24,6 +24,8 @@ const SET_POS: &str = "UPDATE total SET pos = ?5, updated_at = ?6 \
 const CORRECTION: &str = "SELECT condition, units FROM correction WHERE shop = ?1 AND barcode = ?2";
 const CORRECT: &str = "INSERT INTO correction (shop, barcode, condition, units) VALUES (?1, ?2, ?3, ?4) \
     ON CONFLICT (shop, barcode, condition) DO UPDATE SET units = units + excluded.units";
+const BARCODES_OF: &str = "SELECT DISTINCT t.barcode, b.text FROM total AS t JOIN barcode AS b ON b.id = t.barcode \
+    WHERE t.shop = ?1 ORDER BY t.barcode";
 const SHOPS_OF: &str = "SELECT id FROM shop";
 
 /// One row of totals: a replica's part of a level.
@@ -211,6 +213,22 @@ pub(super) fn touch_levels(txn: &mut Txn<'_>, name: &Barcode) -> Result<Vec<Leve
         let Some(part) = parts(txn.conn, shop, barcode)?.into_iter().max_by_key(|part| part.pos) else { continue };
         set_pos_keeping_time(txn, shop, barcode, &part)?;
         levels.extend(current(txn.conn, shop, barcode, name)?);
+    }
+    Ok(levels)
+}
+
+/// Gives every level of a shop a new position, because readers see the shop again.
+pub(super) fn touch_shop(txn: &mut Txn<'_>, shop: u32) -> Result<Vec<LevelRow>, StoreError> {
+    let barcodes: Vec<(i64, String)> = {
+        let mut statement = txn.conn.prepare_cached(BARCODES_OF)?;
+        statement.query_map([shop], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?
+    };
+    let mut levels = Vec::with_capacity(barcodes.len());
+    for (barcode, name) in barcodes {
+        let name = Barcode::from_key(&name).map_err(|_| StoreError::Damaged("a barcode is none"))?;
+        let Some(part) = parts(txn.conn, shop, barcode)?.into_iter().max_by_key(|part| part.pos) else { continue };
+        set_pos_keeping_time(txn, shop, barcode, &part)?;
+        levels.extend(current(txn.conn, shop, barcode, &name)?);
     }
     Ok(levels)
 }

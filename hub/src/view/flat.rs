@@ -6,13 +6,31 @@ use vitrina_host::output::{Cell, CsvOut};
 use vitrina_shared::Money;
 
 use crate::board::{Board, Known, ShopCell};
-use crate::view::item::{Face, Item, Level};
+use crate::view::face::Face;
+use crate::view::item::Item;
 use crate::view::json;
+use crate::view::level::Level;
 
 /// The columns of a level as CSV: the names of its JSON, with the price's two parts apart.
 const COLUMNS: [&str; 18] = [
-    "kind", "barcode", "article", "external_id", "shop", "shop_external_id", "on_hand", "held", "unavailable",
-    "safety_stock", "available", "in_transit", "price", "currency", "updated_at", "as_of", "confidence", "item_available",
+    "kind",
+    "barcode",
+    "article",
+    "external_id",
+    "shop",
+    "shop_external_id",
+    "on_hand",
+    "held",
+    "unavailable",
+    "safety_stock",
+    "available",
+    "in_transit",
+    "price",
+    "currency",
+    "updated_at",
+    "as_of",
+    "confidence",
+    "item_available",
 ];
 
 /// What a row says besides the level's own members.
@@ -41,7 +59,8 @@ impl Row<'_> {
         out.extend_from_slice(br#","shop_external_id":"#);
         json::text_or_null(out, self.level.shop.known().row.external_id.as_deref());
         out.push(b',');
-        self.level.write(out, self.price);
+        self.level
+            .write(out, self.price, &mut json::Stamp::default());
         out.push(b',');
         json::members(out, &[("item_available", self.item_available)]);
         if let Some(km) = distance_km {
@@ -63,10 +82,21 @@ impl Row<'_> {
         ]
         .map(|number| number.to_string());
         let known = self.level.shop.known();
-        let price = self.price.map(|price| price.to_string()).unwrap_or_default();
-        let currency = self.price.map(|price| price.currency.to_string()).unwrap_or_default();
+        let price = self
+            .price
+            .map(|price| price.to_string())
+            .unwrap_or_default();
+        let currency = self
+            .price
+            .map(|price| price.currency.to_string())
+            .unwrap_or_default();
         let updated_at = json::time_text(self.level.updated_at);
-        let as_of = self.level.shop.as_of_minute().map(json::time_text).unwrap_or_default();
+        let as_of = self
+            .level
+            .shop
+            .as_of_minute()
+            .map(json::time_text)
+            .unwrap_or_default();
         let item_available = self.item_available.to_string();
         let text = |value: Option<&'_ str>| value.unwrap_or_default().to_owned();
         let names = [
@@ -121,7 +151,13 @@ fn each_shown(items: &[Arc<Item>], mut take: impl FnMut(&Row<'_>)) {
     for item in items {
         item.with_levels(|level, face, item_available, price| {
             if level.shop.is_shown() {
-                take(&Row { item, level, face, item_available, price });
+                take(&Row {
+                    item,
+                    level,
+                    face,
+                    item_available,
+                    price,
+                });
             }
         });
     }
@@ -141,7 +177,14 @@ pub(crate) fn level_at(out: &mut Vec<u8>, item: &Item, shop: u32, pos: u64) -> b
     let mut written = false;
     item.with_level(shop, |level, face, item_available, price| {
         if level.pos == pos && level.shop.is_shown() {
-            Row { item, level, face, item_available, price }.write(out, None);
+            Row {
+                item,
+                level,
+                face,
+                item_available,
+                price,
+            }
+            .write(out, None);
             written = true;
         }
     });
@@ -150,7 +193,9 @@ pub(crate) fn level_at(out: &mut Vec<u8>, item: &Item, shop: u32, pos: u64) -> b
 
 /// Appends the shop if it stands at feed position `pos`. Of one that the website does not see only that is told.
 pub(crate) fn shop_at(out: &mut Vec<u8>, board: &Board, index: u32, pos: u64) -> bool {
-    let Some(cell) = board.cell(index) else { return false };
+    let Some(cell) = board.cell(index) else {
+        return false;
+    };
     let known = cell.known();
     if known.row.pos != pos {
         return false;
@@ -196,7 +241,9 @@ fn location_members(out: &mut Vec<u8>, cell: &ShopCell, known: &Known) {
         out.push(b',');
     }
     for (name, degrees) in [("lat", known.row.lat), ("lon", known.row.lon)] {
-        let degrees = degrees.filter(|degrees| degrees.is_finite()).map_or_else(|| "null".to_owned(), |d| d.to_string());
+        let degrees = degrees
+            .filter(|degrees| degrees.is_finite())
+            .map_or_else(|| "null".to_owned(), |d| d.to_string());
         out.extend_from_slice(format!("\"{name}\":{degrees},").as_bytes());
     }
     out.extend_from_slice(br#""as_of":"#);

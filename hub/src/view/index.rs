@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use vitrina_shared::Barcode;
 
-use crate::view::item::{Face, Item};
+use crate::view::face::Face;
+use crate::view::item::Item;
 
 type Many = HashMap<Box<str>, Vec<Arc<Item>>>;
 
@@ -30,14 +31,27 @@ impl Index {
     /// Takes an item that was not there before.
     pub(crate) fn enter(&mut self, item: &Arc<Item>) {
         if let (code, Some(_)) = item.barcode.split_local() {
-            self.locals.entry(code.into()).or_default().push(Arc::clone(item));
+            self.locals
+                .entry(code.into())
+                .or_default()
+                .push(Arc::clone(item));
         }
     }
 
     /// Moves an item from the names that it had to those that it has.
     pub(crate) fn rename(&mut self, item: &Arc<Item>, before: &Face, after: &Face) {
-        shift(&mut self.articles, item, before.article.as_deref(), after.article.as_deref());
-        shift(&mut self.externals, item, before.external_id.as_deref(), after.external_id.as_deref());
+        shift(
+            &mut self.articles,
+            item,
+            before.article.as_deref(),
+            after.article.as_deref(),
+        );
+        shift(
+            &mut self.externals,
+            item,
+            before.external_id.as_deref(),
+            after.external_id.as_deref(),
+        );
     }
 
     /// The barcode that an alias means.

@@ -30,7 +30,11 @@ pub(crate) fn text(out: &mut Vec<u8>, text: &str) {
 }
 
 fn hex_digit(nibble: u8) -> u8 {
-    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
+    if nibble < 10 {
+        b'0' + nibble
+    } else {
+        b'a' + nibble - 10
+    }
 }
 
 /// Appends a JSON string, or `null`.
@@ -116,6 +120,29 @@ pub(crate) fn time(out: &mut Vec<u8>, at: TimeMs) {
     out.extend_from_slice(&when::rfc3339_ms_bytes(at.0));
 }
 
+/// The bytes of a moment in quotes.
+pub(crate) const STAMP_BYTES: usize = 26;
+
+/// Moments in quotes, of which the last is remembered: the shops of an item were mostly heard from in the same minute.
+#[derive(Default)]
+pub(crate) struct Stamp {
+    at: Option<TimeMs>,
+    text: [u8; STAMP_BYTES],
+}
+
+impl Stamp {
+    /// `"2026-11-22T09:20:00.000Z"`.
+    pub(crate) fn of(&mut self, at: TimeMs) -> &[u8; STAMP_BYTES] {
+        if self.at != Some(at) {
+            let [first, middle @ .., last] = &mut self.text;
+            (*first, *last) = (b'"', b'"');
+            middle.copy_from_slice(&when::rfc3339_ms_bytes(at.0));
+            self.at = Some(at);
+        }
+        &self.text
+    }
+}
+
 /// The same as a `String`.
 pub(crate) fn time_text(at: TimeMs) -> String {
     when::rfc3339_ms(at.0)
@@ -135,7 +162,11 @@ mod tests {
     fn a_text_reads_back_whatever_is_in_it() {
         for sample in ["", "Кольцо \"Ирис\"", "a\\b\n\r\t\u{1}\u{1f}", "🜚"] {
             let json = written(|out| text(out, sample));
-            assert_eq!(serde_json::from_str::<String>(&json).unwrap(), sample, "{json}");
+            assert_eq!(
+                serde_json::from_str::<String>(&json).unwrap(),
+                sample,
+                "{json}"
+            );
         }
     }
 
@@ -144,7 +175,10 @@ mod tests {
         for sample in [0, 9, 10, -3, i64::MAX, i64::MIN] {
             assert_eq!(written(|out| number(out, sample)), sample.to_string());
         }
-        assert_eq!(written(|out| price(out, Some(Money::rub(4_590_005)))), r#"{"amount":"45900.05","currency":"RUB"}"#);
+        assert_eq!(
+            written(|out| price(out, Some(Money::rub(4_590_005)))),
+            r#"{"amount":"45900.05","currency":"RUB"}"#
+        );
         assert_eq!(written(|out| price(out, None)), "null");
     }
 }

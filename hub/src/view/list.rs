@@ -10,8 +10,10 @@ use crate::board::{ShopCell, distance_km};
 use crate::error::{ApiError, Code};
 use crate::feed::Subject;
 use crate::view::View;
+use crate::view::face::Face;
 use crate::view::flat::Row;
-use crate::view::item::{Face, Item, Level};
+use crate::view::item::Item;
+use crate::view::level::Level;
 
 /// Which levels, and how many.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +58,10 @@ impl FromStr for Place {
     fn from_str(text: &str) -> Result<Self, ApiError> {
         let read = || {
             let (shop, pos) = text.split_once('.')?;
-            Some(Self { shop: shop.parse().ok()?, pos: pos.parse().ok()? })
+            Some(Self {
+                shop: shop.parse().ok()?,
+                pos: pos.parse().ok()?,
+            })
         };
         read().ok_or_else(|| ApiError::malformed("the cursor is not one of this list"))
     }
@@ -88,10 +93,18 @@ impl View {
             None => None,
             Some(place) => {
                 let rank = ranks.of_shop(place.shop);
-                Some((rank.ok_or_else(|| ApiError::malformed("the cursor is not one of this list"))?, place.pos))
+                Some((
+                    rank.ok_or_else(|| ApiError::malformed("the cursor is not one of this list"))?,
+                    place.pos,
+                ))
             }
         };
-        let mut search = Search { query, ranks, after, hits: Vec::new() };
+        let mut search = Search {
+            query,
+            ranks,
+            after,
+            hits: Vec::new(),
+        };
         match &query.article {
             Some(article) => search.items(&self.article(article)),
             None => search.feed(self),
@@ -105,10 +118,14 @@ impl View {
         for cell in self.board.all().into_iter().filter(|cell| cell.is_shown()) {
             let known = cell.known();
             let place = known.row.lat.zip(known.row.lon);
-            let km = query.near.zip(place).map(|(from, to)| distance_km(from, to));
+            let km = query
+                .near
+                .zip(place)
+                .map(|(from, to)| distance_km(from, to));
             let wanted = query.shop.as_ref().is_none_or(|shop| cell.shop == *shop)
                 && city.as_ref().is_none_or(|city| known.city == *city)
-                && (query.near.is_none() || km.is_some_and(|km| query.radius_km.is_none_or(|radius| km <= radius)));
+                && (query.near.is_none()
+                    || km.is_some_and(|km| query.radius_km.is_none_or(|radius| km <= radius)));
             if wanted {
                 shops.push(Allowed { cell, km });
             }
@@ -157,13 +174,18 @@ impl Search<'_> {
     fn feed(&mut self, view: &View) {
         // Without distances the list is in the feed's own order, and may begin and end in the middle of it.
         let by_distance = self.query.near.is_some();
-        let mut pos = self.after.filter(|_| !by_distance).map_or(0, |(_, pos)| pos);
+        let mut pos = self
+            .after
+            .filter(|_| !by_distance)
+            .map_or(0, |(_, pos)| pos);
         loop {
             let (entries, _) = view.entries(pos);
             let Some(last) = entries.last() else { break };
             pos = last.pos;
             for entry in &entries {
-                let Subject::Level(item, shop) = &entry.subject else { continue };
+                let Subject::Level(item, shop) = &entry.subject else {
+                    continue;
+                };
                 if self.ranks.of_shop(*shop).is_some() {
                     item.with_level(*shop, |level, face, _, _| {
                         if level.pos == entry.pos {
@@ -185,15 +207,26 @@ impl Search<'_> {
     }
 
     fn meet(&mut self, item: &Arc<Item>, level: &Level, face: &Face) {
-        let Some(rank) = self.ranks.of_shop(level.shop.index) else { return };
+        let Some(rank) = self.ranks.of_shop(level.shop.index) else {
+            return;
+        };
         let size = || face.attributes.get("size").map(|size| same_size(size));
         let wanted = self.after.is_none_or(|after| (rank, level.pos) > after)
             && (!self.query.available || level.numbers.available() > 0)
-            && self.query.size.as_ref().is_none_or(|wanted| size().is_some_and(|size| size == same_size(wanted)));
+            && self
+                .query
+                .size
+                .as_ref()
+                .is_none_or(|wanted| size().is_some_and(|size| size == same_size(wanted)));
         if !wanted {
             return;
         }
-        self.hits.push(Hit { rank, shop: level.shop.index, pos: level.pos, item: Arc::clone(item) });
+        self.hits.push(Hit {
+            rank,
+            shop: level.shop.index,
+            pos: level.pos,
+            item: Arc::clone(item),
+        });
         if self.hits.len() > 4 * (self.query.limit + 1) {
             self.keep_first();
         }
@@ -216,11 +249,22 @@ impl Search<'_> {
                 out.push(b',');
             }
             let km = self.query.near.and_then(|_| shops.get(hit.rank)?.km);
-            hit.item.with_level(hit.shop, |level, face, item_available, price| {
-                Row { item: &hit.item, level, face, item_available, price }.write(&mut out, km);
-            });
+            hit.item
+                .with_level(hit.shop, |level, face, item_available, price| {
+                    Row {
+                        item: &hit.item,
+                        level,
+                        face,
+                        item_available,
+                        price,
+                    }
+                    .write(&mut out, km);
+                });
         }
-        let next = self.hits.last().filter(|_| more).map(|hit| Place { shop: hit.shop, pos: hit.pos });
+        let next = self.hits.last().filter(|_| more).map(|hit| Place {
+            shop: hit.shop,
+            pos: hit.pos,
+        });
         let next = next.map_or_else(|| "null".to_owned(), |place| format!("\"{place}\""));
         out.extend_from_slice(format!(r#"],"next_cursor":{next}}}"#).as_bytes());
         out

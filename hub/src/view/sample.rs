@@ -8,7 +8,14 @@ use crate::view::View;
 
 /// A place in the feed of life 3; each position has a tag of its own.
 pub(crate) fn head(pos: u64) -> FeedHead {
-    FeedHead { life: HubLife { ordinal: 3, random: [7; 16] }, pos, tag: pos.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
+    FeedHead {
+        life: HubLife {
+            ordinal: 3,
+            random: [7; 16],
+        },
+        pos,
+        tag: pos.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+    }
 }
 
 /// A published shop in Moscow at feed position 1 + its number.
@@ -16,7 +23,11 @@ pub(crate) fn shop(index: u32, name: &str) -> ShopRow {
     ShopRow {
         index,
         shop: name.parse().unwrap(),
-        settings: Settings { name: format!("Shop {name}"), city: Some("Москва".into()), ..Settings::default() },
+        settings: Settings {
+            name: format!("Shop {name}"),
+            city: Some("Москва".into()),
+            ..Settings::default()
+        },
         address: None,
         lat: Some(55.75),
         lon: Some(37.61 + f64::from(index)),
@@ -61,7 +72,10 @@ pub(crate) fn ring(article: &str, size: &str) -> Item {
 pub(crate) fn view(shops: u32) -> View {
     let view = View::new();
     (0..shops).for_each(|index| view.load_one(Change::Shop(shop(index, &format!("S{index:03}")))));
-    view.loaded(head(u64::from(shops)), vec![(u64::from(shops), head(u64::from(shops)).tag)]);
+    view.loaded(
+        head(u64::from(shops)),
+        vec![(u64::from(shops), head(u64::from(shops)).tag)],
+    );
     view
 }
 

@@ -18,14 +18,27 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     /// Begins one. The cursor is taken first, so that nothing falls between the two.
     pub(crate) fn begin(view: &Arc<View>, format: Format) -> (Cursor, Self) {
-        (view.cursor(view.head().pos), Self { view: Arc::clone(view), format, shard: 0 })
+        (
+            view.cursor(view.head().pos),
+            Self {
+                view: Arc::clone(view),
+                format,
+                shard: 0,
+            },
+        )
     }
 
     /// The next piece; nothing when it is complete.
     pub(crate) fn next_piece(&mut self) -> Option<Vec<u8>> {
-        let mut out = if self.shard == 0 && self.format == Format::Csv { flat::csv_header() } else { Vec::new() };
+        let mut out = if self.shard == 0 && self.format == Format::Csv {
+            flat::csv_header()
+        } else {
+            Vec::new()
+        };
         loop {
-            let Some(items) = self.view.shard_items(self.shard) else { return (!out.is_empty()).then_some(out) };
+            let Some(items) = self.view.shard_items(self.shard) else {
+                return (!out.is_empty()).then_some(out);
+            };
             self.shard += 1;
             flat::lines(&mut out, &items, self.format);
             if !out.is_empty() {
@@ -40,7 +53,11 @@ impl Snapshot {
 /// # Errors
 ///
 /// What `out` says.
-pub(crate) fn snapshot_to(view: &Arc<View>, format: Format, out: &mut dyn io::Write) -> io::Result<()> {
+pub(crate) fn snapshot_to(
+    view: &Arc<View>,
+    format: Format,
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
     let (_, mut snapshot) = Snapshot::begin(view, format);
     while let Some(piece) = snapshot.next_piece() {
         out.write_all(&piece)?;

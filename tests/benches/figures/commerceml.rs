@@ -21,7 +21,7 @@ use crate::table::{Row, Table, Verdict};
 /// Runs the figure.
 pub(crate) fn run(plan: Plan, table: &mut Table) {
     let (offers, least_bytes) = if plan.is_quick {
-        (100_000, 100_000_000)
+        (10_000, 10_000_000)
     } else {
         (1_000_000, 1_000_000_000)
     };

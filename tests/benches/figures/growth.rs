@@ -16,6 +16,8 @@ use crate::table::{Row, Table, Verdict};
 
 const SHOPS: usize = 24;
 const EACH: usize = 2_000;
+/// Barcodes of a shop in a try.
+const FEW: usize = 50;
 
 #[derive(Default)]
 struct Cost {
@@ -32,13 +34,14 @@ pub(crate) fn run(plan: Plan, table: &mut Table) {
     } else {
         (&[1, 10, 100], 3)
     };
+    let each = if plan.is_quick { FEW } else { EACH };
     let mut hubs = Vec::new();
     for times in times {
         let mut cost = Cost::default();
         for run in 0..runs {
-            hub(&mut cost, *times, run as u64);
+            hub(&mut cost, (*times, each), run as u64);
         }
-        let rows = (SHOPS * EACH * times) as f64;
+        let rows = (SHOPS * each * times) as f64;
         let [merge, read, start, memory] =
             [cost.merge, cost.read, cost.start, cost.memory].map(median);
         table.say(
@@ -53,7 +56,7 @@ pub(crate) fn run(plan: Plan, table: &mut Table) {
     }
     judge(table, &hubs);
     for times in times {
-        agent(table, *times, runs);
+        agent(table, (*times, each), runs);
     }
 }
 
@@ -82,9 +85,9 @@ fn judge(table: &mut Table, hubs: &[[f64; 3]]) {
     }
 }
 
-fn hub(cost: &mut Cost, times: usize, run: u64) {
+fn hub(cost: &mut Cost, (times, each): (usize, usize), run: u64) {
     let mut fleet = Fleet::start(SHOPS * times);
-    let stocks = stocks(SHOPS * times, EACH, None, 13 + run);
+    let stocks = stocks(SHOPS * times, each, None, 13 + run);
     let openings = fleet.openings(&stocks, false);
     let pushed = fleet.push(&openings.frames, 16);
     cost.merge.push(pushed.took.as_secs_f64());
@@ -110,8 +113,8 @@ fn hub(cost: &mut Cost, times: usize, run: u64) {
     assert_eq!(Website::of(&fleet.chain).on_hand(code), Some(*units));
 }
 
-fn agent(table: &mut Table, times: usize, runs: usize) {
-    let count = SHOPS * EACH * times;
+fn agent(table: &mut Table, (times, each): (usize, usize), runs: usize) {
+    let count = SHOPS * each * times;
     let mut site = Site::direct();
     let codes = barcodes(&mut Random::new(14), count);
     let stock: Vec<(String, i64)> = codes.into_iter().map(|code| (code, 1)).collect();

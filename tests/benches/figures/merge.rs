@@ -19,27 +19,24 @@ const CONNECTIONS: usize = 16;
 
 /// Runs the figure.
 pub(crate) fn run(plan: Plan, table: &mut Table) {
-    measure(
-        plan,
-        table,
-        "40,000 barcodes in 12 shops each",
-        Some(40_000),
-    );
-    measure(plan, table, "every barcode in one shop", None);
+    let shops = if plan.is_quick { SHOPS / 10 } else { SHOPS };
+    let pool = Some(shops * EACH / 12);
+    measure(plan, table, ("each barcode in 12 shops", shops), pool);
+    measure(plan, table, ("each barcode in one shop", shops), None);
 }
 
-fn measure(plan: Plan, table: &mut Table, what: &str, pool: Option<usize>) {
+fn measure(plan: Plan, table: &mut Table, (what, shops): (&str, usize), pool: Option<usize>) {
     let (mut rate, mut limit, mut ratio, mut commits) = (vec![], vec![], vec![], vec![]);
     for run in 0..plan.runs {
-        let stocks = stocks(SHOPS, EACH, pool, 3 + run as u64);
-        let mut fleet = Fleet::start(SHOPS);
+        let stocks = stocks(shops, EACH, pool, 3 + run as u64);
+        let mut fleet = Fleet::start(shops);
         let openings = fleet.openings(&stocks, true);
         let before = fleet.commits();
         let pushed = fleet.push(&openings.frames, CONNECTIONS);
         let taken = (fleet.commits() - before).max(1);
-        must_be_whole(&fleet);
+        must_be_whole(&fleet, shops);
         let bare = bare(&fleet, &openings, taken);
-        let rows = (SHOPS * EACH) as f64;
+        let rows = (shops * EACH) as f64;
         let merged = rows / pushed.took.as_secs_f64();
         rate.push(merged);
         limit.push(rows / bare);
@@ -48,7 +45,7 @@ fn measure(plan: Plan, table: &mut Table, what: &str, pool: Option<usize>) {
     }
     let (rate, limit, ratio) = (median(rate), median(limit), median(ratio));
     table.add(Row {
-        figure: format!("3 merge of 480,000, {what}"),
+        figure: format!("3 merge of {}, {what}", shops * EACH),
         measured: format!("{rate:.0} rows/s"),
         peer: format!("raw {limit:.0} rows/s, {:.0} commits", median(commits)),
         ratio: Some(ratio),
@@ -57,9 +54,9 @@ fn measure(plan: Plan, table: &mut Table, what: &str, pool: Option<usize>) {
     });
 }
 
-fn must_be_whole(fleet: &Fleet) {
+fn must_be_whole(fleet: &Fleet, shops: usize) {
     let levels = Website::of(&fleet.chain).snapshot();
-    assert_eq!(levels.len(), SHOPS * EACH, "the snapshot has every level");
+    assert_eq!(levels.len(), shops * EACH, "the snapshot has every level");
 }
 
 fn bare(fleet: &Fleet, openings: &Openings, commits: usize) -> f64 {

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tokio::runtime::Runtime;
 use vitrina_tests::process::{Server, run};
 use vitrina_tests::{Chain, Link};
 
@@ -34,10 +33,10 @@ impl Site {
         Self::enrolled(chain, &url, None)
     }
 
-    /// A hub and an agent with a line between them that counts and can be cut. The line lives on `runtime`.
-    pub(crate) fn with_line(runtime: &Runtime) -> Self {
+    /// A hub and an agent with a line between them that counts and can be cut.
+    pub(crate) fn with_line() -> Self {
         let chain = Chain::start();
-        let link = runtime.block_on(Link::to(&chain.url));
+        let link = Link::to(&chain.url);
         let url = link.url.clone();
         Self::enrolled(chain, &url, Some(link))
     }
