@@ -46,11 +46,11 @@ use vitrina_shared::totals::Overflow;
 use vitrina_shared::wire::WireError;
 
 pub(crate) use answer::{Heard, Taken, Via};
-pub(crate) use ask::{Ask, Asked, Sent, Show};
-pub(crate) use booking::{AllOrNone, At, Booked, Booking, Existing, Force, Outcome, Refusal};
+pub(crate) use ask::{Ask, Asked, Show};
+pub(crate) use booking::{AllOrNone, At, Booked, Booking, Force, Outcome, Refusal};
 pub(crate) use cancel::Cancel;
 pub(crate) use desk::Desk;
-pub(crate) use replica::{Doubt, Greeting, HighWater, Home};
+pub(crate) use replica::{Greeting, HighWater, Home};
 pub(crate) use verify::Verified;
 
 /// Why the ledger did not do it. Nothing of the job is kept.
@@ -180,11 +180,6 @@ impl Ledger {
     }
 
     /// Finishes what is queued and closes: only the one file remains.
-    pub(crate) async fn close(&self) {
-        self.db.close().await;
-    }
-
-    /// As [`Self::close`], on the calling thread.
     pub(crate) fn close_blocking(&self) {
         self.db.close_blocking();
     }

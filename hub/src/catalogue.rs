@@ -116,20 +116,30 @@ struct Sink<'a> {
 }
 
 /// Takes a file, in the background, and removes it; the import's id says what became of it.
-pub(crate) async fn start(core: &Arc<Core>, name: &str, file: PathBuf) -> Result<String, StoreError> {
+pub(crate) async fn start(
+    core: &Arc<Core>,
+    name: &str,
+    file: PathBuf,
+) -> Result<String, StoreError> {
     let id = new_id()?;
     core.store.begin_import(id.clone(), name.to_owned()).await?;
     let (core, name, given) = (Arc::clone(core), name.to_owned(), id.clone());
     tokio::task::spawn_blocking(move || {
         let end = match File::open(&file) {
             Ok(opened) => finish(import_file(&core, &name, opened, Mode::Write)),
-            Err(error) => ImportEnd { error: Some(error.to_string()), ..ImportEnd::default() },
+            Err(error) => ImportEnd {
+                error: Some(error.to_string()),
+                ..ImportEnd::default()
+            },
         };
         // What is left is found by whoever empties the folder next.
         let _ = std::fs::remove_file(&file);
         let ended = tokio::runtime::Handle::current().block_on(core.store.end_import(given, end));
         if let Err(error) = ended {
-            tracing::error!(error = &error as &dyn std::error::Error, "the end of an import was not written");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the end of an import was not written"
+            );
         }
     });
     Ok(id)
@@ -137,8 +147,13 @@ pub(crate) async fn start(core: &Arc<Core>, name: &str, file: PathBuf) -> Result
 
 /// Imports a file by its path and keeps a record of it. Blocks.
 pub(crate) fn import_path(core: &Core, path: &Path, mode: Mode) -> Result<ImportEnd, ImportError> {
-    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let file = File::open(path).map_err(|source| ImportError::Read { name: name.clone(), source })?;
+    let name = path
+        .file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let file = File::open(path).map_err(|source| ImportError::Read {
+        name: name.clone(),
+        source,
+    })?;
     recorded(core, &name, file, mode)
 }
 
@@ -147,23 +162,36 @@ fn recorded(core: &Core, name: &str, file: File, mode: Mode) -> Result<ImportEnd
     if mode == Mode::DryRun {
         return import_file(core, name, file, mode);
     }
-    let failed = |source| ImportError::Store { name: name.to_owned(), source };
+    let failed = |source| ImportError::Store {
+        name: name.to_owned(),
+        source,
+    };
     let runtime = tokio::runtime::Handle::current();
     let id = new_id().map_err(failed)?;
-    runtime.block_on(core.store.begin_import(id.clone(), name.to_owned())).map_err(failed)?;
+    runtime
+        .block_on(core.store.begin_import(id.clone(), name.to_owned()))
+        .map_err(failed)?;
     let outcome = import_file(core, name, file, mode);
     let end = match &outcome {
         Ok(end) => end.clone(),
-        Err(error) => ImportEnd { error: Some(with_causes(error)), ..ImportEnd::default() },
+        Err(error) => ImportEnd {
+            error: Some(with_causes(error)),
+            ..ImportEnd::default()
+        },
     };
-    runtime.block_on(core.store.end_import(id, end)).map_err(failed)?;
+    runtime
+        .block_on(core.store.end_import(id, end))
+        .map_err(failed)?;
     outcome
 }
 
 fn finish(outcome: Result<ImportEnd, ImportError>) -> ImportEnd {
     outcome.unwrap_or_else(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "an import failed");
-        ImportEnd { error: Some(with_causes(&error)), ..ImportEnd::default() }
+        ImportEnd {
+            error: Some(with_causes(&error)),
+            ..ImportEnd::default()
+        }
     })
 }
 
@@ -178,13 +206,25 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 }
 
 fn new_id() -> Result<String, StoreError> {
-    Ok(sign::hex(&sign::random_bytes::<16>().map_err(|_| StoreError::Random)?))
+    Ok(sign::hex(
+        &sign::random_bytes::<16>().map_err(|_| StoreError::Random)?,
+    ))
 }
 
 /// Imports one file: an archive, CommerceML or CSV.
-fn import_file(core: &Core, name: &str, mut file: File, mode: Mode) -> Result<ImportEnd, ImportError> {
-    let mut sink =
-        Sink { core, mode, name: name.to_owned(), batch: Vec::with_capacity(BATCH), end: ImportEnd::default() };
+fn import_file(
+    core: &Core,
+    name: &str,
+    mut file: File,
+    mode: Mode,
+) -> Result<ImportEnd, ImportError> {
+    let mut sink = Sink {
+        core,
+        mode,
+        name: name.to_owned(),
+        batch: Vec::with_capacity(BATCH),
+        end: ImportEnd::default(),
+    };
     import_any(&mut sink, &mut file)?;
     sink.flush()?;
     Ok(sink.end)
@@ -196,7 +236,10 @@ fn import_any(sink: &mut Sink<'_>, file: &mut File) -> Result<(), ImportError> {
         move |source| ImportError::Read { name, source }
     };
     let mut head = Vec::with_capacity(64);
-    file.by_ref().take(64).read_to_end(&mut head).map_err(read(&sink.name))?;
+    file.by_ref()
+        .take(64)
+        .read_to_end(&mut head)
+        .map_err(read(&sink.name))?;
     file.rewind().map_err(read(&sink.name))?;
     match package::file_kind(&head) {
         FileKind::Xml => cml::import(sink, file),
@@ -208,14 +251,24 @@ fn import_any(sink: &mut Sink<'_>, file: &mut File) -> Result<(), ImportError> {
 /// The files of an archive, in the order in which they must be taken.
 fn import_archive(sink: &mut Sink<'_>, file: &mut File) -> Result<(), ImportError> {
     let name = sink.name.clone();
-    let read = |source| ImportError::Read { name: name.clone(), source };
-    let folder = sink.core.data.join("spool").join(new_id().map_err(|source| ImportError::Store {
+    let read = |source| ImportError::Read {
         name: name.clone(),
         source,
-    })?);
+    };
+    let folder = sink
+        .core
+        .data
+        .join("spool")
+        .join(new_id().map_err(|source| ImportError::Store {
+            name: name.clone(),
+            source,
+        })?);
     std::fs::create_dir_all(&folder).map_err(read)?;
-    let unpacked = package::unpack(&mut *file, &folder, MAX_UNPACKED)
-        .map_err(|source| ImportError::Package { name: name.clone(), source });
+    let unpacked =
+        package::unpack(&mut *file, &folder, MAX_UNPACKED).map_err(|source| ImportError::Package {
+            name: name.clone(),
+            source,
+        });
     let outcome = unpacked.and_then(|unpacked| {
         for part in unpacked.files {
             sink.name = format!("{name}: {}", part.name);
@@ -238,7 +291,11 @@ impl Sink<'_> {
             return Ok(());
         }
         self.batch.push(row);
-        if self.batch.len() >= BATCH { self.flush() } else { Ok(()) }
+        if self.batch.len() >= BATCH {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 
     fn flush(&mut self) -> Result<(), ImportError> {
@@ -246,9 +303,12 @@ impl Sink<'_> {
             return Ok(());
         }
         let rows = std::mem::take(&mut self.batch);
-        let written = tokio::runtime::Handle::current().block_on(self.core.store.write_catalogue(rows));
-        let Written { changed, unknown } =
-            written.map_err(|source| ImportError::Store { name: self.name.clone(), source })?;
+        let written =
+            tokio::runtime::Handle::current().block_on(self.core.store.write_catalogue(rows));
+        let Written { changed, unknown } = written.map_err(|source| ImportError::Store {
+            name: self.name.clone(),
+            source,
+        })?;
         self.end.changed += changed;
         let room = MAX_NOTES.saturating_sub(self.end.unknown.len());
         self.end.unknown.extend(unknown.into_iter().take(room));
@@ -259,7 +319,11 @@ impl Sink<'_> {
     fn warn(&mut self, line: u64, what: &str) {
         if self.end.warnings.len() < MAX_NOTES {
             let name = &self.name;
-            self.end.warnings.push(if line == 0 { format!("{name}: {what}") } else { format!("{name}, line {line}: {what}") });
+            self.end.warnings.push(if line == 0 {
+                format!("{name}: {what}")
+            } else {
+                format!("{name}, line {line}: {what}")
+            });
         }
     }
 

@@ -2,8 +2,8 @@
 
 mod import;
 mod key;
-mod query;
 mod quarantine;
+mod query;
 mod serve;
 mod shop;
 mod upkeep;
@@ -116,7 +116,11 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are answers; a broken pipe is nobody's fault.
             let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+            return if error.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                Exit::Done.into()
+            };
         }
     };
     let lang = Lang::chosen(None).unwrap_or(Lang::En);
@@ -139,7 +143,10 @@ fn report(outcome: anyhow::Result<Exit>, out: &mut Out) -> Exit {
         return Exit::Done;
     }
     out.error(error.as_ref());
-    let is_usage = error.is::<Usage>() || error.downcast_ref::<ConfigError>().is_some_and(ConfigError::is_usage);
+    let is_usage = error.is::<Usage>()
+        || error
+            .downcast_ref::<ConfigError>()
+            .is_some_and(ConfigError::is_usage);
     if is_usage { Exit::Usage } else { Exit::Failed }
 }
 
@@ -154,7 +161,9 @@ fn run(cli: Cli, out: &mut Out) -> anyhow::Result<Exit> {
             return Ok(Exit::Done);
         }
         Verb::Demo(args) => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()?;
             return Ok(runtime.block_on(demo::run(args, out)));
         }
         _ => {}
@@ -163,9 +172,15 @@ fn run(cli: Cli, out: &mut Out) -> anyhow::Result<Exit> {
     let config: Config = config::load(data.path(), FILE)?;
     out.speak(Lang::chosen(config.language)?);
     let is_server = matches!(cli.verb, Verb::Serve(_));
-    let of = if is_server { LogOf::Server(data.path()) } else { LogOf::Command };
+    let of = if is_server {
+        LogOf::Server(data.path())
+    } else {
+        LogOf::Command
+    };
     let _log = log::start(of, &cli.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     match cli.verb {
         Verb::Serve(args) => runtime.block_on(serve::serve(data, args, out)),
         Verb::Restore(args) => runtime.block_on(upkeep::restore(data, args, out)),
@@ -187,7 +202,12 @@ fn alone_or_beside(
     };
     runtime.block_on(async {
         let core = Core::open(data, Init::Refuse).await?;
-        let context = Context { core: &core, out, json, cwd: request.cwd };
+        let context = Context {
+            core: &core,
+            out,
+            json,
+            cwd: request.cwd,
+        };
         let outcome = dispatch(verb, context).await;
         core.close().await;
         outcome
@@ -205,7 +225,12 @@ fn answer(core: &Arc<Core>, request: &ControlRequest, out: &mut Out) -> Exit {
         }
     };
     let outcome = {
-        let context = Context { core, out: &mut *out, json: cli.json, cwd: request.cwd.clone() };
+        let context = Context {
+            core,
+            out: &mut *out,
+            json: cli.json,
+            cwd: request.cwd.clone(),
+        };
         tokio::runtime::Handle::current().block_on(dispatch(cli.verb, context))
     };
     report(outcome, out)
@@ -225,9 +250,11 @@ async fn dispatch(verb: Verb, context: Context<'_>) -> anyhow::Result<Exit> {
         Verb::Quarantine(verb) => quarantine::run(verb, context).await,
         Verb::Export(args) => query::export(args, context).await,
         Verb::Backup(args) => upkeep::backup(args, context).await,
-        Verb::Serve(_) | Verb::Restore(_) | Verb::Demo(_) | Verb::Completions { .. } | Verb::Man => {
-            Err(Usage("this command does not run beside a server".to_owned()).into())
-        }
+        Verb::Serve(_)
+        | Verb::Restore(_)
+        | Verb::Demo(_)
+        | Verb::Completions { .. }
+        | Verb::Man => Err(Usage("this command does not run beside a server".to_owned()).into()),
     }
 }
 
@@ -261,7 +288,9 @@ mod tests {
             "serve --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --init",
             "restore f",
         ] {
-            let argv = ["vitrina-hub", "--data", "d"].into_iter().chain(line.split_whitespace());
+            let argv = ["vitrina-hub", "--data", "d"]
+                .into_iter()
+                .chain(line.split_whitespace());
             assert!(Cli::try_parse_from(argv).is_ok(), "{line}");
         }
     }

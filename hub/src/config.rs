@@ -10,7 +10,8 @@ use vitrina_host::output::Lang;
 pub(crate) const FILE: &str = "hub.toml";
 
 /// Where the hub listens when nothing says otherwise.
-pub(crate) const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8420);
+pub(crate) const LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8420);
 
 /// What the file may say.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use vitrina_host::clock;
 use vitrina_host::config::{self, ConfigError, DataFolder};
 use vitrina_host::os::{self, OsError};
 use vitrina_host::sign::{self, KeyPair, SignError, TagKey};
-use vitrina_host::clock;
 use vitrina_shared::{HubLife, TimeMs};
 
 use crate::change::{Change, FeedHead};
@@ -121,7 +121,9 @@ impl Core {
         let waiters = Arc::new(Waiters::default());
         let view: Arc<OnceLock<Arc<View>>> = Arc::default();
         let to_view = Arc::clone(&view);
-        store.listen(Box::new(move |head, changes| publish(&to_view, head, changes)));
+        store.listen(Box::new(move |head, changes| {
+            publish(&to_view, head, changes);
+        }));
         let core = Self {
             config,
             data,
@@ -140,7 +142,10 @@ impl Core {
     }
 
     /// The hub's clock.
-    #[expect(clippy::unused_self, reason = "whoever asks for the time has a hub whose time it is")]
+    #[expect(
+        clippy::unused_self,
+        reason = "whoever asks for the time has a hub whose time it is"
+    )]
     pub(crate) fn now(&self) -> TimeMs {
         TimeMs(clock::now_ms())
     }
@@ -158,11 +163,17 @@ impl Core {
     }
 
     /// Compares the database's life with what the folder shows of the last one.
-    async fn settle_life(&self, trace: Option<Trace>, fingerprint: [u8; 32]) -> Result<(), CoreError> {
+    async fn settle_life(
+        &self,
+        trace: Option<Trace>,
+        fingerprint: [u8; 32],
+    ) -> Result<(), CoreError> {
         let head = self.store.head();
         let known_key = self.store.meta(TOKEN_KEY_META).await?;
         let reason = match (&trace, &known_key) {
-            (Some(trace), _) if trace.is_ahead_of(&head) => Some("the data folder shows a later life"),
+            (Some(trace), _) if trace.is_ahead_of(&head) => {
+                Some("the data folder shows a later life")
+            }
             (_, Some(known)) if *known != fingerprint => Some("the token key is another one"),
             _ => None,
         };
@@ -171,7 +182,9 @@ impl Core {
             self.store.begin_life(head.life, shown, reason).await?;
         }
         if known_key.as_deref() != Some(&fingerprint) {
-            self.store.set_meta(TOKEN_KEY_META, fingerprint.to_vec()).await?;
+            self.store
+                .set_meta(TOKEN_KEY_META, fingerprint.to_vec())
+                .await?;
         }
         self.leave_trace()
     }
@@ -179,8 +192,11 @@ impl Core {
     /// Writes down, outside the database, which life this is and how far it got.
     pub(crate) fn leave_trace(&self) -> Result<(), CoreError> {
         let head = self.store.head();
-        let trace =
-            Trace { ordinal: head.life.ordinal, random: sign::hex(&head.life.random), pos: head.pos };
+        let trace = Trace {
+            ordinal: head.life.ordinal,
+            random: sign::hex(&head.life.random),
+            pos: head.pos,
+        };
         let text = serde_json::to_vec(&trace).unwrap_or_default();
         Ok(os::replace_file(&self.data.join(TRACE), &text)?)
     }
@@ -188,7 +204,10 @@ impl Core {
     /// Closes: only plain files remain.
     pub(crate) async fn close(&self) {
         if let Err(error) = self.leave_trace() {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the trace of this life was not written");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the trace of this life was not written"
+            );
         }
         self.store.close().await;
     }
@@ -198,7 +217,11 @@ impl Trace {
     fn is_ahead_of(&self, head: &FeedHead) -> bool {
         let own: HubLife = head.life;
         let is_same = self.ordinal == own.ordinal && self.random == sign::hex(&own.random);
-        if is_same { self.pos > head.pos } else { self.ordinal >= own.ordinal }
+        if is_same {
+            self.pos > head.pos
+        } else {
+            self.ordinal >= own.ordinal
+        }
     }
 }
 
@@ -235,7 +258,9 @@ fn hub_key(data: &DataFolder) -> Result<KeyPair, CoreError> {
         return Ok(KeyPair::load(&path)?);
     }
     if database(data).exists() {
-        tracing::error!("{HUB_KEY} is gone: a new one is made, and every shop must be enrolled again (shop recode)");
+        tracing::error!(
+            "{HUB_KEY} is gone: a new one is made, and every shop must be enrolled again (shop recode)"
+        );
     }
     Ok(KeyPair::generate(&path)?)
 }

@@ -25,24 +25,57 @@ pub(crate) fn code_hash(code: &[u8; 16]) -> [u8; 32] {
 pub(crate) async fn answer(core: &Arc<Core>, body: Bytes) -> Result<Vec<u8>, ExchangeError> {
     let opened = frame::open(&body)?;
     let request = EnrolRequest::read(&opened)?;
-    if !sign::verify(&PublicKey(request.device), opened.signed, &Signature(opened.signature)) {
-        return Err(ExchangeError::Unauthorized("the frame is not signed with the device's key"));
+    if !sign::verify(
+        &PublicKey(request.device),
+        opened.signed,
+        &Signature(opened.signature),
+    ) {
+        return Err(ExchangeError::Unauthorized(
+            "the frame is not signed with the device's key",
+        ));
     }
     let held: Option<ShopId> = match request.shop.as_deref().map(str::parse) {
         None => None,
         Some(Ok(shop)) => Some(shop),
-        Some(Err(_)) => return Err(ExchangeError::Forbidden("the device's ledger names no shop")),
+        Some(Err(_)) => {
+            return Err(ExchangeError::Forbidden(
+                "the device's ledger names no shop",
+            ));
+        }
     };
-    let (used, issued_at) = core.store.use_code(code_hash(&request.code), request.device, held).await?;
+    let (used, issued_at) = core
+        .store
+        .use_code(code_hash(&request.code), request.device, held)
+        .await?;
     let shop = match used {
         CodeUse::Opened(shop) => *shop,
-        CodeUse::Unknown => return Err(ExchangeError::Unauthorized("the code is unknown, or was used")),
-        CodeUse::Expired => return Err(ExchangeError::Unauthorized("the code has expired; ask for a new one")),
-        CodeUse::OtherShop(_) => return Err(ExchangeError::Forbidden("the code is another shop's than this ledger")),
+        CodeUse::Unknown => {
+            return Err(ExchangeError::Unauthorized(
+                "the code is unknown, or was used",
+            ));
+        }
+        CodeUse::Expired => {
+            return Err(ExchangeError::Unauthorized(
+                "the code has expired; ask for a new one",
+            ));
+        }
+        CodeUse::OtherShop(_) => {
+            return Err(ExchangeError::Forbidden(
+                "the code is another shop's than this ledger",
+            ));
+        }
     };
-    let row = core.store.shop(shop.clone()).await?.ok_or(StoreError::Damaged("an enrolled shop is gone"))?;
-    let mut certificate =
-        CertificateV1 { shop: shop.to_string(), device: request.device, issued_at, signature: Vec::new() };
+    let row = core
+        .store
+        .shop(shop.clone())
+        .await?
+        .ok_or(StoreError::Damaged("an enrolled shop is gone"))?;
+    let mut certificate = CertificateV1 {
+        shop: shop.to_string(),
+        device: request.device,
+        issued_at,
+        signature: Vec::new(),
+    };
     let signature = core
         .hub_key
         .sign(&certificate.signed_bytes())
@@ -50,6 +83,12 @@ pub(crate) async fn answer(core: &Arc<Core>, body: Bytes) -> Result<Vec<u8>, Exc
     certificate.signature = signature.0.to_vec();
     tracing::info!(shop.id = %shop, version = request.version, "a device was enrolled");
     let life = core.store.head().life;
-    let settings = serde_json::to_vec(&row.settings).map_err(|_| StoreError::Damaged("settings cannot be written"))?;
-    Ok(EnrolledV1 { certificate, life: (life.ordinal, life.random), settings }.seal()?)
+    let settings = serde_json::to_vec(&row.settings)
+        .map_err(|_| StoreError::Damaged("settings cannot be written"))?;
+    Ok(EnrolledV1 {
+        certificate,
+        life: (life.ordinal, life.random),
+        settings,
+    }
+    .seal()?)
 }

@@ -55,6 +55,7 @@ pub(crate) enum Code {
 
 impl Code {
     /// The word, the usual status, the sentence.
+    #[expect(clippy::too_many_lines, reason = "one table")]
     fn parts(self) -> (&'static str, StatusCode, &'static str) {
         match self {
             Self::UnknownBarcode => (

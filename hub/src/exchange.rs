@@ -1,9 +1,9 @@
 //! `POST /v1/exchange`: proves who asks, takes what it brings, answers what it lacks, waits where there is nothing to
 //! say. The decisions are `shared::decide`'s, the rows the store's.
 
-pub(crate) mod token;
 #[cfg(test)]
 mod tests;
+pub(crate) mod token;
 mod waiters;
 
 use std::collections::HashMap;
@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use vitrina_host::sign::{self, PublicKey, Signature};
 use vitrina_host::commands::VERSION;
+use vitrina_host::sign::{self, PublicKey, Signature};
 use vitrina_shared::movement::Kind;
 use vitrina_shared::wire::v1::{
     CertificateV1, HelloV1, OtherLevelV1, OtherShopV1, OthersV1, ReplyV1, WelcomeV1,
@@ -58,7 +58,9 @@ impl From<StoreError> for ExchangeError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Revoked => Self::Revoked,
-            StoreError::ForeignReplica => Self::Forbidden("a log of another shop was brought or shown"),
+            StoreError::ForeignReplica => {
+                Self::Forbidden("a log of another shop was brought or shown")
+            }
             other => Self::Store(other),
         }
     }
@@ -73,7 +75,10 @@ pub(crate) async fn answer(core: &Arc<Core>, body: Bytes) -> Result<Vec<u8>, Exc
     let outcome = exchange(core, &body).await;
     if let Err(error) = &outcome {
         core.metrics.exchange("refused");
-        tracing::debug!(error = error as &dyn std::error::Error, "an exchange was refused");
+        tracing::debug!(
+            error = error as &dyn std::error::Error,
+            "an exchange was refused"
+        );
     }
     outcome
 }
@@ -83,11 +88,15 @@ async fn exchange(core: &Arc<Core>, body: &[u8]) -> Result<Vec<u8>, ExchangeErro
     let mut request = Request::read(&opened)?;
     let shop = proved(core, &request.certificate, opened.signed, &opened.signature)?;
     if request.hello.shop != shop.as_str() {
-        return Err(ExchangeError::Unauthorized("the certificate is another shop's"));
+        return Err(ExchangeError::Unauthorized(
+            "the certificate is another shop's",
+        ));
     }
     drop(opened);
     // Before anything is read, so that nothing that happens from now on is missed.
-    let mut arrival = core.waiters.arrive(request.certificate.device, request.hello.boot, &shop);
+    let mut arrival = core
+        .waiters
+        .arrive(request.certificate.device, request.hello.boot, &shop);
     let has_deltas = !request.deltas.is_empty();
     let newest_sale = newest_sale(&request);
     let brought = brought(core, &mut request, shop, arrival.has_twin)?;
@@ -113,7 +122,13 @@ async fn exchange(core: &Arc<Core>, body: &[u8]) -> Result<Vec<u8>, ExchangeErro
             core.metrics.exchange("superseded");
             return Ok(superseded(core, &found).seal()?);
         }
-        found = core.store.answer(Ask { now: core.now(), ..ask }).await?;
+        found = core
+            .store
+            .answer(Ask {
+                now: core.now(),
+                ..ask
+            })
+            .await?;
         others = self::others(core, &taken, &request.hello, found.life)?;
     }
     if !found.decisions.is_empty() {
@@ -135,30 +150,60 @@ fn proved(
         .as_slice()
         .try_into()
         .map_err(|_| ExchangeError::Unauthorized("the certificate has no signature"))?;
-    if !sign::verify(&core.hub_key.public(), &certificate.signed_bytes(), &Signature(given)) {
-        return Err(ExchangeError::Unauthorized("the certificate is not this hub's"));
+    if !sign::verify(
+        &core.hub_key.public(),
+        &certificate.signed_bytes(),
+        &Signature(given),
+    ) {
+        return Err(ExchangeError::Unauthorized(
+            "the certificate is not this hub's",
+        ));
     }
-    if !sign::verify(&PublicKey(certificate.device), signed, &Signature(*signature)) {
-        return Err(ExchangeError::Unauthorized("the frame is not signed with the certificate's key"));
+    if !sign::verify(
+        &PublicKey(certificate.device),
+        signed,
+        &Signature(*signature),
+    ) {
+        return Err(ExchangeError::Unauthorized(
+            "the frame is not signed with the certificate's key",
+        ));
     }
-    certificate.shop.parse().map_err(|_| ExchangeError::Unauthorized("the certificate names no shop"))
+    certificate
+        .shop
+        .parse()
+        .map_err(|_| ExchangeError::Unauthorized("the certificate names no shop"))
 }
 
 /// The time of the newest sale brought.
 fn newest_sale(request: &Request) -> Option<TimeMs> {
     let entries = request.deltas.iter().flat_map(|delta| &delta.entries);
-    entries.filter(|entry| entry.movement.kind == Kind::Sale).map(|entry| entry.movement.at).max()
+    entries
+        .filter(|entry| entry.movement.kind == Kind::Sale)
+        .map(|entry| entry.movement.at)
+        .max()
 }
 
 /// Everything that can be worked out before the database thread has its turn.
-fn brought(core: &Core, request: &mut Request, shop: ShopId, has_twin: bool) -> Result<Brought, ExchangeError> {
-    let movements = request.deltas.iter().map(|delta| delta.entries.len() as u64).sum();
+fn brought(
+    core: &Core,
+    request: &mut Request,
+    shop: ShopId,
+    has_twin: bool,
+) -> Result<Brought, ExchangeError> {
+    let movements = request
+        .deltas
+        .iter()
+        .map(|delta| delta.entries.len() as u64)
+        .sum();
     let deltas = std::mem::take(&mut request.deltas)
         .into_iter()
         .map(Incoming::of)
         .collect::<Result<_, _>>()
         .map_err(|error| ExchangeError::Wire(error.into()))?;
-    let claims = request.token.as_ref().and_then(|token| Claims::open(token, &core.token_key, &shop));
+    let claims = request
+        .token
+        .as_ref()
+        .and_then(|token| Claims::open(token, &core.token_key, &shop));
     Ok(Brought {
         shop,
         device: request.certificate.device,
@@ -171,7 +216,11 @@ fn brought(core: &Core, request: &mut Request, shop: ShopId, has_twin: bool) -> 
         movements,
         claims,
         health: request.health.take(),
-        problems: if has_twin { vec!["two_machines".to_owned()] } else { Vec::new() },
+        problems: if has_twin {
+            vec!["two_machines".to_owned()]
+        } else {
+            Vec::new()
+        },
         quarantine: std::mem::take(&mut request.quarantine),
         disagreements: request.disagreements.take(),
     })
@@ -185,7 +234,8 @@ fn after_commit(core: &Arc<Core>, taken: &Taken, newest_sale: Option<TimeMs>, se
         if let Some(at) = newest_sale {
             // Both moments by the shop's clock, but for the way here.
             let took = sent_at.saturating_sub(at.0).max(0);
-            core.metrics.sale_visible(Duration::from_millis(took.cast_unsigned()));
+            core.metrics
+                .sale_visible(Duration::from_millis(took.cast_unsigned()));
         }
     }
     if taken.repairs > 0 {
@@ -200,7 +250,10 @@ fn after_commit(core: &Arc<Core>, taken: &Taken, newest_sale: Option<TimeMs>, se
     }
     if taken.begun.is_some() {
         if let Err(error) = core.leave_trace() {
-            tracing::error!(error = &error as &dyn std::error::Error, "the trace of the new life was not written");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the trace of the new life was not written"
+            );
         }
         core.waiters.wake_all();
     }
@@ -216,7 +269,10 @@ pub(crate) async fn build_index(core: Arc<Core>, shop: u32) {
             Ok(true) => return,
             Ok(false) => {}
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "an index of ids was not built; it goes on with the shop's next exchange");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "an index of ids was not built; it goes on with the shop's next exchange"
+                );
                 return;
             }
         }
@@ -244,9 +300,18 @@ struct Others {
     is_backlog: bool,
 }
 
-fn others(core: &Core, taken: &Taken, hello: &HelloV1, own: HubLife) -> Result<Others, ExchangeError> {
+fn others(
+    core: &Core,
+    taken: &Taken,
+    hello: &HelloV1,
+    own: HubLife,
+) -> Result<Others, ExchangeError> {
     let view = core.view()?;
-    let cursor = if hello.life.map(life) == Some(own) { hello.feed } else { 0 };
+    let cursor = if hello.life.map(life) == Some(own) {
+        hello.feed
+    } else {
+        0
+    };
     let page = view.levels_since(cursor, MAX_OTHERS);
     if page.upto <= cursor {
         return Ok(Others::default());
@@ -254,9 +319,18 @@ fn others(core: &Core, taken: &Taken, hello: &HelloV1, own: HubLife) -> Result<O
     let is_full = page.rows.len() >= MAX_OTHERS;
     let now = core.now();
     let mut places: HashMap<u32, u32> = HashMap::new();
-    let mut section = OthersV1 { upto: page.upto, ..OthersV1::default() };
-    for row in page.rows.into_iter().filter(|row| row.shop != taken.shop.index) {
-        let Some(shop) = view.board.cell(row.shop) else { continue };
+    let mut section = OthersV1 {
+        upto: page.upto,
+        ..OthersV1::default()
+    };
+    for row in page
+        .rows
+        .into_iter()
+        .filter(|row| row.shop != taken.shop.index)
+    {
+        let Some(shop) = view.board.cell(row.shop) else {
+            continue;
+        };
         let place = *places.entry(row.shop).or_insert_with(|| {
             let (as_of, confidence) = view.freshness(row.shop, now);
             section.shops.push(OtherShopV1 {
@@ -274,7 +348,10 @@ fn others(core: &Core, taken: &Taken, hello: &HelloV1, own: HubLife) -> Result<O
         });
     }
     let is_backlog = is_full || (cursor == 0 && !section.rows.is_empty());
-    Ok(Others { section: Some(section), is_backlog })
+    Ok(Others {
+        section: Some(section),
+        is_backlog,
+    })
 }
 
 fn welcome(core: &Core, own: HubLife) -> WelcomeV1 {
@@ -289,7 +366,10 @@ fn welcome(core: &Core, own: HubLife) -> WelcomeV1 {
 /// A newer exchange of the same device ended this wait.
 fn superseded(core: &Core, found: &Found) -> Answer {
     Answer {
-        welcome: WelcomeV1 { superseded: true, ..welcome(core, found.life) },
+        welcome: WelcomeV1 {
+            superseded: true,
+            ..welcome(core, found.life)
+        },
         hash: found.hash,
         positions: Vec::new(),
         replies: Vec::new(),
@@ -303,7 +383,10 @@ fn superseded(core: &Core, found: &Found) -> Answer {
 
 fn seal(core: &Core, taken: Taken, found: Found, others: Others) -> Result<Vec<u8>, ExchangeError> {
     let head = core.store.head();
-    let is_put_off = taken.replies.iter().any(|reply| matches!(reply, ReplyV1::NotNow { .. }));
+    let is_put_off = taken
+        .replies
+        .iter()
+        .any(|reply| matches!(reply, ReplyV1::NotNow { .. }));
     let claims = Claims::new(found.life, (head.pos, head.tag), &found.every);
     let answer = Answer {
         welcome: WelcomeV1 {
@@ -338,5 +421,10 @@ fn outcome_word(taken: &Taken) -> &'static str {
         Reply::Forked { .. } => "fork",
         Reply::NotNow { .. } => "not_now",
     };
-    taken.replies.iter().map(word).max_by_key(|word| *word != "duplicate").unwrap_or("idle")
+    taken
+        .replies
+        .iter()
+        .map(word)
+        .max_by_key(|word| *word != "duplicate")
+        .unwrap_or("idle")
 }

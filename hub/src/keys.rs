@@ -14,7 +14,19 @@ use crate::store::{Store, StoreError};
 const MAX_NAME_CHARS: usize = 64;
 
 /// What a key may do: website ⊂ office ⊂ admin; erp (⊂ admin) is imports and the movement feed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    clap::ValueEnum,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
     /// Reads stock.
@@ -129,7 +141,18 @@ impl Keyring {
         let keys = store.keys().await?;
         let known = keys
             .into_iter()
-            .map(|key| (key.hash, (Principal { name: key.name.into(), role: key.role }, key.revoked_at.is_some())))
+            .map(|key| {
+                (
+                    key.hash,
+                    (
+                        Principal {
+                            name: key.name.into(),
+                            role: key.role,
+                        },
+                        key.revoked_at.is_some(),
+                    ),
+                )
+            })
             .collect();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(())
@@ -138,7 +161,12 @@ impl Keyring {
     /// What a secret opens.
     pub(crate) fn check(&self, secret: &str) -> KeyCheck {
         let hash = sign::sha256(secret.as_bytes());
-        match self.0.read().unwrap_or_else(PoisonError::into_inner).get(&hash) {
+        match self
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&hash)
+        {
             Some((principal, false)) => KeyCheck::Known(principal.clone()),
             Some((_, true)) => KeyCheck::Revoked,
             None => KeyCheck::Unknown,
@@ -146,13 +174,23 @@ impl Keyring {
     }
 
     /// Makes a key and returns its secret, which nobody can read again.
-    pub(crate) async fn add(&self, store: &Store, name: &str, role: Role) -> Result<String, KeyError> {
+    pub(crate) async fn add(
+        &self,
+        store: &Store,
+        name: &str,
+        role: Role,
+    ) -> Result<String, KeyError> {
         let length = name.chars().count();
-        if length == 0 || length > MAX_NAME_CHARS || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        if length == 0
+            || length > MAX_NAME_CHARS
+            || name.chars().any(|c| c.is_control() || c.is_whitespace())
+        {
             return Err(KeyError::Name);
         }
         let secret = format!("vk_{}", sign::hex(&sign::random_bytes::<32>()?));
-        let added = store.add_key(name.to_owned(), role, sign::sha256(secret.as_bytes())).await?;
+        let added = store
+            .add_key(name.to_owned(), role, sign::sha256(secret.as_bytes()))
+            .await?;
         if !added {
             return Err(KeyError::Taken(name.to_owned()));
         }

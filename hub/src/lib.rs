@@ -3,23 +3,23 @@
 //!
 //! The way of the data: `routes` → [`exchange`] → [`merge`] → `store` → [`change`] → `view` → routes and feed.
 
+mod auth;
+mod board;
+mod catalogue;
 mod change;
+pub mod cli;
 mod config;
 mod core;
-mod merge;
-mod exchange;
+mod demo;
 mod enrol;
-mod store;
-mod keys;
-mod shops;
-mod catalogue;
-mod view;
-mod board;
-mod feed;
 mod error;
-mod auth;
+mod exchange;
+mod feed;
+mod keys;
+mod merge;
+mod metrics;
 mod routes;
 mod server;
-mod metrics;
-mod demo;
-pub mod cli;
+mod shops;
+mod store;
+mod view;

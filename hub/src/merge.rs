@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use vitrina_shared::delta::{Entry, RowTotal};
 use vitrina_shared::movement::{Kind, Words};
 use vitrina_shared::totals::Overflow;
-use vitrina_shared::{Barcode, Chain, Condition, Delta, Details, Money, Position, ReplicaId, TimeMs, Total};
+use vitrina_shared::{
+    Barcode, Chain, Condition, Delta, Details, Money, Position, ReplicaId, TimeMs, Total,
+};
 
 /// A delta with its chains and the rows that it touches.
 #[derive(Debug)]
@@ -74,7 +76,13 @@ impl Incoming {
     pub(crate) fn of(delta: Delta) -> Result<Self, Overflow> {
         let chains = delta.chains();
         let rows = Rows::of(&delta.entries, &delta.totals)?;
-        Ok(Self { replica: delta.replica, base: delta.base, entries: delta.entries, chains, rows })
+        Ok(Self {
+            replica: delta.replica,
+            base: delta.base,
+            entries: delta.entries,
+            chains,
+            rows,
+        })
     }
 
     /// The movements from `skip` on, under the branch where a fork puts them: chained anew from its origin.
@@ -84,7 +92,12 @@ impl Incoming {
     /// As [`Incoming::of`].
     pub(crate) fn forked(&self, skip: usize, branch: ReplicaId) -> Result<Self, Overflow> {
         let entries = self.entries.get(skip..).unwrap_or_default().to_vec();
-        Self::of(Delta { replica: branch, base: branch.origin(), entries, totals: Vec::new() })
+        Self::of(Delta {
+            replica: branch,
+            base: branch.origin(),
+            entries,
+            totals: Vec::new(),
+        })
     }
 
     /// Drops the first `skip` movements, which are held already.
@@ -93,17 +106,31 @@ impl Incoming {
     ///
     /// As [`Incoming::of`].
     pub(crate) fn without(mut self, skip: usize) -> Result<Self, Overflow> {
-        let Some(last_held) = skip.checked_sub(1) else { return Ok(self) };
-        let chain = self.chains.get(last_held).copied().unwrap_or(self.base.chain);
-        self.base = Position { seq: vitrina_shared::Seq(self.base.seq.0 + skip as u64), chain };
+        let Some(last_held) = skip.checked_sub(1) else {
+            return Ok(self);
+        };
+        let chain = self
+            .chains
+            .get(last_held)
+            .copied()
+            .unwrap_or(self.base.chain);
+        self.base = Position {
+            seq: vitrina_shared::Seq(self.base.seq.0 + skip as u64),
+            chain,
+        };
         self.entries.drain(..skip.min(self.entries.len()));
         self.chains.drain(..skip.min(self.chains.len()));
         let claimed = std::mem::take(&mut self.rows.list);
         self.rows = Rows::of(&self.entries, &[])?;
-        let claims: HashMap<(&str, Condition), Option<Total>> =
-            claimed.iter().map(|row| ((row.barcode.as_str(), row.condition), row.claimed)).collect();
+        let claims: HashMap<(&str, Condition), Option<Total>> = claimed
+            .iter()
+            .map(|row| ((row.barcode.as_str(), row.condition), row.claimed))
+            .collect();
         for row in &mut self.rows.list {
-            row.claimed = claims.get(&(row.barcode.as_str(), row.condition)).copied().flatten();
+            row.claimed = claims
+                .get(&(row.barcode.as_str(), row.condition))
+                .copied()
+                .flatten();
         }
         Ok(self)
     }
@@ -120,26 +147,32 @@ impl Incoming {
 impl Rows {
     /// The rows of movements, with what the sender says of them.
     pub(crate) fn of(entries: &[Entry], claimed: &[RowTotal]) -> Result<Self, Overflow> {
-        let mut rows = Self { slots: Vec::with_capacity(entries.len()), ..Self::default() };
+        let mut rows = Self {
+            slots: Vec::with_capacity(entries.len()),
+            ..Self::default()
+        };
         let mut places: HashMap<(&str, Condition), usize> = HashMap::with_capacity(entries.len());
         for Entry { movement, .. } in entries {
             rows.has_voids |= movement.kind == Kind::Void;
             rows.decides_others |= matches!(movement.kind, Kind::Void | Kind::Balance);
-            let place = *places.entry((movement.barcode.as_str(), movement.condition)).or_insert_with(|| {
-                rows.list.push(Row {
-                    barcode: movement.barcode.clone(),
-                    condition: movement.condition,
-                    sum: Total::default(),
-                    claimed: None,
-                    said: Said::default(),
+            let place = *places
+                .entry((movement.barcode.as_str(), movement.condition))
+                .or_insert_with(|| {
+                    rows.list.push(Row {
+                        barcode: movement.barcode.clone(),
+                        condition: movement.condition,
+                        sum: Total::default(),
+                        claimed: None,
+                        said: Said::default(),
+                    });
+                    rows.list.len() - 1
                 });
-                rows.list.len() - 1
-            });
             rows.slots.push(place);
             if let Some(row) = rows.list.get_mut(place) {
                 row.sum = row.sum.after(movement.qty)?;
                 if !movement.rest.is_empty() {
-                    row.said.hear(movement.kind, movement.at, movement.details());
+                    row.said
+                        .hear(movement.kind, movement.at, movement.details());
                 }
             }
         }
@@ -167,7 +200,7 @@ impl Said {
             None => {}
         }
         if says_words {
-            self.words = Some(details.words);
+            self.words.get_or_insert_default().overlay(details.words);
         }
         self.at = Some(at);
     }
@@ -176,12 +209,21 @@ impl Said {
     pub(crate) fn after(&self, stored: Option<&[u8]>) -> Option<Vec<u8>> {
         self.at?;
         let before = stored.map(Details::read).unwrap_or_default();
-        let words = self.words.clone().unwrap_or_else(|| before.words.clone());
+        let mut words = before.words.clone();
+        words.overlay(self.words.clone().unwrap_or_default());
         let price = self.price.or(before.price).or(self.sold_for);
         if stored.is_some() && words == before.words && price == before.price {
             return None;
         }
-        Some(Details { price, words, ..Details::default() }.to_bytes().into_vec())
+        Some(
+            Details {
+                price,
+                words,
+                ..Details::default()
+            }
+            .to_bytes()
+            .into_vec(),
+        )
     }
 }
 
@@ -201,7 +243,11 @@ mod tests {
             qty: Qty::new(qty).unwrap(),
             at: TimeMs(1),
             target: None,
-            rest: Details { price: price.map(Money::rub), ..Details::default() }.to_bytes(),
+            rest: Details {
+                price: price.map(Money::rub),
+                ..Details::default()
+            }
+            .to_bytes(),
         })
     }
 
@@ -226,8 +272,14 @@ mod tests {
         let stated = sold_first.list[0].said.after(None).unwrap();
         assert_eq!(Details::read(&stated).price, Some(Money::rub(900)));
 
-        let both =
-            Rows::of(&[movement(Kind::Opening, "A", 1, Some(1_000)), movement(Kind::Sale, "A", -1, Some(900))], &[]).unwrap();
+        let both = Rows::of(
+            &[
+                movement(Kind::Opening, "A", 1, Some(1_000)),
+                movement(Kind::Sale, "A", -1, Some(900)),
+            ],
+            &[],
+        )
+        .unwrap();
         let stated = both.list[0].said.after(None).unwrap();
         assert_eq!(Details::read(&stated).price, Some(Money::rub(1_000)));
         assert_eq!(sold_first.list[0].said.after(Some(&stated)), None);

@@ -141,6 +141,7 @@ impl Metrics {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one list of gauges")]
 fn register_shops(registry: &mut Registry, shops: &[Arc<ShopCell>], now: TimeMs) {
     let family = |registry: &mut Registry, name: &str, help: &str| {
         let family = ShopGauge::default();

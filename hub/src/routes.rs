@@ -77,6 +77,7 @@ const WAIT: (&str, &str) = (
 const BARCODE: (&str, &str) = ("barcode", "only this barcode");
 
 /// Every route.
+#[expect(clippy::too_many_lines, reason = "one table")]
 pub(crate) fn table() -> Vec<Route> {
     let mut routes = vec![
         get(
@@ -192,6 +193,7 @@ pub(crate) fn table() -> Vec<Route> {
     routes
 }
 
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn writes_and_service() -> Vec<Route> {
     vec![
         post(

@@ -174,7 +174,9 @@ pub(crate) struct EnrolCode {
 /// Adds a shop and gives its code.
 pub(crate) async fn add(core: &Core, new: NewShop) -> Result<EnrolCode, ShopError> {
     let mut codes = add_all(core, vec![new]).await?;
-    codes.pop().ok_or(ShopError::Store(StoreError::Damaged("a shop has no code")))
+    codes
+        .pop()
+        .ok_or(ShopError::Store(StoreError::Damaged("a shop has no code")))
 }
 
 /// Adds shops, all or none, and gives a code for each.
@@ -185,7 +187,11 @@ pub(crate) async fn add_all(core: &Core, new: Vec<NewShop>) -> Result<Vec<EnrolC
     let mut hashed = Vec::with_capacity(rows.len());
     for row in rows {
         let code = sign::random_bytes::<16>()?;
-        codes.push(EnrolCode { shop: row.shop.clone(), code: sign::code_from_bytes(&code), expires_at });
+        codes.push(EnrolCode {
+            shop: row.shop.clone(),
+            code: sign::code_from_bytes(&code),
+            expires_at,
+        });
         hashed.push((row, code_hash(&code)));
     }
     match core.store.add_shops(hashed, expires_at).await? {
@@ -239,8 +245,14 @@ pub(crate) async fn recode(core: &Core, shop: ShopId) -> Result<EnrolCode, ShopE
     let row = known(core, shop).await?;
     let code = sign::random_bytes::<16>()?;
     let expires_at = core.now().plus(CODE_LIFE_MS);
-    core.store.set_code(row.index, code_hash(&code), expires_at).await?;
-    Ok(EnrolCode { shop: row.shop, code: sign::code_from_bytes(&code), expires_at })
+    core.store
+        .set_code(row.index, code_hash(&code), expires_at)
+        .await?;
+    Ok(EnrolCode {
+        shop: row.shop,
+        code: sign::code_from_bytes(&code),
+        expires_at,
+    })
 }
 
 /// Ends a shop's credentials; its agent sells on, and its levels are unknown.
@@ -263,7 +275,10 @@ pub(crate) async fn close(core: &Core, shop: ShopId) -> Result<(), ShopError> {
 
 /// A shop by its name.
 pub(crate) async fn known(core: &Core, shop: ShopId) -> Result<ShopRow, ShopError> {
-    core.store.shop(shop.clone()).await?.ok_or(ShopError::Unknown(shop))
+    core.store
+        .shop(shop.clone())
+        .await?
+        .ok_or(ShopError::Unknown(shop))
 }
 
 /// An empty text takes a text away.
@@ -278,7 +293,11 @@ impl Fields {
     /// Sets what is said of a shop.
     fn apply(self, row: &mut ShopRow) -> Result<(), ShopError> {
         let shop = row.shop.clone();
-        let wrong = |field, reason: String| ShopError::Field { shop: shop.clone(), field, reason };
+        let wrong = |field, reason: String| ShopError::Field {
+            shop: shop.clone(),
+            field,
+            reason,
+        };
         let settings = &mut row.settings;
         if let Some(name) = &self.name {
             name.trim().clone_into(&mut settings.name);
@@ -291,12 +310,20 @@ impl Fields {
             Hours::from_str(hours).map_err(|error| wrong("hours", error.to_string()))?;
         }
         if let Some(tz) = self.tz {
-            TimeZone::get(&tz).map_err(|_| wrong("tz", format!("\"{tz}\" is no time zone; one is Europe/Moscow")))?;
+            TimeZone::get(&tz).map_err(|_| {
+                wrong(
+                    "tz",
+                    format!("\"{tz}\" is no time zone; one is Europe/Moscow"),
+                )
+            })?;
             settings.tz = tz;
         }
         for (field, most, degrees) in [("lat", 90.0, self.lat), ("lon", 180.0, self.lon)] {
             if degrees.is_some_and(|degrees| !(-most..=most).contains(&degrees)) {
-                return Err(wrong(field, format!("degrees lie between -{most} and {most}")));
+                return Err(wrong(
+                    field,
+                    format!("degrees lie between -{most} and {most}"),
+                ));
             }
         }
         row.lat = self.lat.or(row.lat);
@@ -306,13 +333,23 @@ impl Fields {
             settings.source_every_ms = (every_ms > 0).then_some(every_ms);
         }
         if let Some(prefixes) = self.local_prefixes {
-            settings.local_prefixes = prefixes.into_iter().filter(|prefix| !prefix.is_empty()).collect();
+            settings.local_prefixes = prefixes
+                .into_iter()
+                .filter(|prefix| !prefix.is_empty())
+                .collect();
         }
         if let Some(warehouses) = self.warehouses {
-            settings.warehouses = warehouses.iter().filter(|id| !id.is_empty()).map(|id| warehouse(id)).collect();
+            settings.warehouses = warehouses
+                .iter()
+                .filter(|id| !id.is_empty())
+                .map(|id| warehouse(id))
+                .collect();
         }
         if settings.local_prefixes.len() > MAX_LIST || settings.warehouses.len() > MAX_LIST {
-            return Err(wrong("warehouse", format!("a shop has at most {MAX_LIST} of them")));
+            return Err(wrong(
+                "warehouse",
+                format!("a shop has at most {MAX_LIST} of them"),
+            ));
         }
         choices(settings, (self.shop_type, self.source, self.holds));
         if let Some(publish) = self.publish {
@@ -349,8 +386,14 @@ fn choices(
 /// `ID`, or `ID=unavailable`.
 fn warehouse(text: &str) -> Warehouse {
     match text.strip_suffix("=unavailable") {
-        Some(id) => Warehouse { id: id.to_owned(), unavailable: true },
-        None => Warehouse { id: text.to_owned(), unavailable: false },
+        Some(id) => Warehouse {
+            id: id.to_owned(),
+            unavailable: true,
+        },
+        None => Warehouse {
+            id: text.to_owned(),
+            unavailable: false,
+        },
     }
 }
 
@@ -359,7 +402,10 @@ mod tests {
     use super::*;
 
     fn checked(fields: Fields) -> Result<ShopRow, ShopError> {
-        let new = NewShop { shop: "S017".parse().unwrap(), fields };
+        let new = NewShop {
+            shop: "S017".parse().unwrap(),
+            fields,
+        };
         check_all(vec![new]).map(|mut rows| rows.remove(0))
     }
 
@@ -368,7 +414,10 @@ mod tests {
         let row = checked(Fields::default()).unwrap();
 
         assert_eq!(row.settings.tz, "Europe/Moscow");
-        assert_eq!((row.settings.hours, row.settings.source_every_ms), (None, None));
+        assert_eq!(
+            (row.settings.hours, row.settings.source_every_ms),
+            (None, None)
+        );
         assert!(row.publish);
     }
 
@@ -376,20 +425,45 @@ mod tests {
     fn a_wrong_field_is_named() {
         let wrong = |fields| checked(fields).unwrap_err().to_string();
 
-        assert!(wrong(Fields { tz: Some("Moscow".into()), ..Fields::default() }).contains("tz of S017"));
-        assert!(wrong(Fields { hours: Some("10-22".into()), ..Fields::default() }).contains("hours of S017"));
-        assert!(wrong(Fields { lat: Some(91.0), ..Fields::default() }).contains("lat of S017"));
+        assert!(
+            wrong(Fields {
+                tz: Some("Moscow".into()),
+                ..Fields::default()
+            })
+            .contains("tz of S017")
+        );
+        assert!(
+            wrong(Fields {
+                hours: Some("10-22".into()),
+                ..Fields::default()
+            })
+            .contains("hours of S017")
+        );
+        assert!(
+            wrong(Fields {
+                lat: Some(91.0),
+                ..Fields::default()
+            })
+            .contains("lat of S017")
+        );
     }
 
     #[test]
     fn a_warehouse_may_hold_what_cannot_be_sold() {
-        let places = Fields { warehouses: Some(vec!["W1".into(), "W2=unavailable".into()]), ..Fields::default() };
+        let places = Fields {
+            warehouses: Some(vec!["W1".into(), "W2=unavailable".into()]),
+            ..Fields::default()
+        };
 
         let row = checked(places).unwrap();
 
-        assert_eq!(row.settings.warehouses.iter().map(|w| (w.id.as_str(), w.unavailable)).collect::<Vec<_>>(), [
-            ("W1", false),
-            ("W2", true)
-        ]);
+        assert_eq!(
+            row.settings
+                .warehouses
+                .iter()
+                .map(|w| (w.id.as_str(), w.unavailable))
+                .collect::<Vec<_>>(),
+            [("W1", false), ("W2", true)]
+        );
     }
 }

@@ -47,7 +47,10 @@ pub(crate) use verify::{Checked, Problem};
 use sqlite::SqliteStore;
 
 /// Writes a moment as the public interface says it.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands the field over so")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands the field over so"
+)]
 pub(crate) fn rfc3339<S: Serializer>(at: &TimeMs, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&when::rfc3339_ms(at.0))
 }
@@ -100,7 +103,11 @@ impl Store {
     /// Takes what an exchange brings, everything or on an error nothing. It is on disk when this returns.
     pub(crate) async fn receive(&self, mut brought: Brought) -> Result<Taken, StoreError> {
         match self {
-            Self::Sqlite(store) => store.write(move |txn| receive::receive(txn, &mut brought)).await,
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| receive::receive(txn, &mut brought))
+                    .await
+            }
         }
     }
 
@@ -114,14 +121,22 @@ impl Store {
     /// The shop is being told what was decided for it.
     pub(crate) async fn decisions_sent(&self, shop: u32) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(store) => store.write(move |txn| heard::decisions_sent(txn, shop)).await,
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| heard::decisions_sent(txn, shop))
+                    .await
+            }
         }
     }
 
     /// Goes on building the shop's index of ids, after everything urgent; true when it is complete.
     pub(crate) async fn index_step(&self, shop: u32) -> Result<bool, StoreError> {
         match self {
-            Self::Sqlite(store) => store.write_background(move |txn| receive::index_step(txn, shop)).await,
+            Self::Sqlite(store) => {
+                store
+                    .write_background(move |txn| receive::index_step(txn, shop))
+                    .await
+            }
         }
     }
 
@@ -144,7 +159,8 @@ impl Store {
             Self::Sqlite(store) => {
                 store
                     .write(move |txn| {
-                        let own = lives::current(txn.conn)?.ok_or(StoreError::Damaged("the hub has no life"))?;
+                        let own = lives::current(txn.conn)?
+                            .ok_or(StoreError::Damaged("the hub has no life"))?;
                         if own != seen {
                             return Ok(own);
                         }
@@ -163,9 +179,17 @@ impl Store {
     }
 
     /// Sets it.
-    pub(crate) async fn set_meta(&self, name: &'static str, value: Vec<u8>) -> Result<(), StoreError> {
+    pub(crate) async fn set_meta(
+        &self,
+        name: &'static str,
+        value: Vec<u8>,
+    ) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(store) => store.write(move |txn| lives::set_meta(txn.conn, name, &value)).await,
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| lives::set_meta(txn.conn, name, &value))
+                    .await
+            }
         }
     }
 
@@ -200,7 +224,9 @@ impl Store {
                         }
                         for (shop, hash) in shops {
                             let name = shop.shop.clone();
-                            let Some(shop) = shops::add(txn, shop)? else { return Ok(Err(name)) };
+                            let Some(shop) = shops::add(txn, shop)? else {
+                                return Ok(Err(name));
+                            };
                             shops::set_code(txn, shop.index, &hash, expires_at.0)?;
                         }
                         Ok(Ok(()))
@@ -232,9 +258,18 @@ impl Store {
     }
 
     /// Gives a shop a new code, known here by its hash; older ones open nothing any more.
-    pub(crate) async fn set_code(&self, shop: u32, hash: [u8; 32], expires_at: TimeMs) -> Result<(), StoreError> {
+    pub(crate) async fn set_code(
+        &self,
+        shop: u32,
+        hash: [u8; 32],
+        expires_at: TimeMs,
+    ) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(store) => store.write(move |txn| shops::set_code(txn, shop, &hash, expires_at.0)).await,
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| shops::set_code(txn, shop, &hash, expires_at.0))
+                    .await
+            }
         }
     }
 
@@ -248,7 +283,9 @@ impl Store {
     ) -> Result<(CodeUse, i64), StoreError> {
         match self {
             Self::Sqlite(store) => {
-                store.write(move |txn| shops::use_code(txn, &hash, &device, held.as_ref())).await
+                store
+                    .write(move |txn| shops::use_code(txn, &hash, &device, held.as_ref()))
+                    .await
             }
         }
     }
@@ -261,9 +298,18 @@ impl Store {
     }
 
     /// Adds an API key by the hash of its secret; false where the name is taken, by a revoked one too.
-    pub(crate) async fn add_key(&self, name: String, role: Role, hash: [u8; 32]) -> Result<bool, StoreError> {
+    pub(crate) async fn add_key(
+        &self,
+        name: String,
+        role: Role,
+        hash: [u8; 32],
+    ) -> Result<bool, StoreError> {
         match self {
-            Self::Sqlite(store) => store.write(move |txn| keys::add(txn, &name, role, &hash)).await,
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| keys::add(txn, &name, role, &hash))
+                    .await
+            }
         }
     }
 
@@ -275,9 +321,16 @@ impl Store {
     }
 
     /// Open records in the shops' quarantine, of one shop or of all.
-    pub(crate) async fn quarantine(&self, shop: Option<ShopId>) -> Result<Vec<QuarantineRow>, StoreError> {
+    pub(crate) async fn quarantine(
+        &self,
+        shop: Option<ShopId>,
+    ) -> Result<Vec<QuarantineRow>, StoreError> {
         match self {
-            Self::Sqlite(store) => store.read(move |conn| heard::quarantine(conn, shop.as_ref())).await,
+            Self::Sqlite(store) => {
+                store
+                    .read(move |conn| heard::quarantine(conn, shop.as_ref()))
+                    .await
+            }
         }
     }
 
@@ -296,14 +349,25 @@ impl Store {
         verdict: Verdict,
     ) -> Result<bool, StoreError> {
         match self {
-            Self::Sqlite(store) => store.write(move |txn| heard::decide(txn, id, shop.as_ref(), verdict)).await,
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| heard::decide(txn, id, shop.as_ref(), verdict))
+                    .await
+            }
         }
     }
 
     /// What the shops' 1C and their ledgers disagree on, of one shop or of all.
-    pub(crate) async fn disagreements(&self, shop: Option<ShopId>) -> Result<Vec<DisagreementRow>, StoreError> {
+    pub(crate) async fn disagreements(
+        &self,
+        shop: Option<ShopId>,
+    ) -> Result<Vec<DisagreementRow>, StoreError> {
         match self {
-            Self::Sqlite(store) => store.read(move |conn| heard::disagreements(conn, shop.as_ref())).await,
+            Self::Sqlite(store) => {
+                store
+                    .read(move |conn| heard::disagreements(conn, shop.as_ref()))
+                    .await
+            }
         }
     }
 
@@ -315,7 +379,11 @@ impl Store {
         limit: usize,
     ) -> Result<MovementPage, StoreError> {
         match self {
-            Self::Sqlite(store) => store.read(move |conn| history::page(conn, &filter, before, limit)).await,
+            Self::Sqlite(store) => {
+                store
+                    .read(move |conn| history::page(conn, &filter, before, limit))
+                    .await
+            }
         }
     }
 
@@ -329,7 +397,9 @@ impl Store {
         match self {
             Self::Sqlite(store) => {
                 let head = store.head().pos;
-                store.read(move |conn| history::feed(conn, &filter, since, head, limit)).await
+                store
+                    .read(move |conn| history::feed(conn, &filter, since, head, limit))
+                    .await
             }
         }
     }
@@ -341,22 +411,37 @@ impl Store {
         shop: Option<ShopId>,
     ) -> Result<Vec<Explained>, StoreError> {
         match self {
-            Self::Sqlite(store) => store.read(move |conn| history::explain(conn, &barcode, shop.as_ref())).await,
+            Self::Sqlite(store) => {
+                store
+                    .read(move |conn| history::explain(conn, &barcode, shop.as_ref()))
+                    .await
+            }
         }
     }
 
     /// Writes a part of the ERP's catalogue in one transaction, after everything urgent. What it says already is not
     /// written again.
-    pub(crate) async fn write_catalogue(&self, rows: Vec<CatalogueRow>) -> Result<Written, StoreError> {
+    pub(crate) async fn write_catalogue(
+        &self,
+        rows: Vec<CatalogueRow>,
+    ) -> Result<Written, StoreError> {
         match self {
-            Self::Sqlite(store) => store.write_background(move |txn| catalogue::write(txn, rows)).await,
+            Self::Sqlite(store) => {
+                store
+                    .write_background(move |txn| catalogue::write(txn, rows))
+                    .await
+            }
         }
     }
 
     /// An import begins.
     pub(crate) async fn begin_import(&self, id: String, name: String) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(store) => store.write(move |txn| catalogue::begin(txn, &id, &name)).await,
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| catalogue::begin(txn, &id, &name))
+                    .await
+            }
         }
     }
 
@@ -384,7 +469,11 @@ impl Store {
     /// The latest imports first.
     pub(crate) async fn imports(&self, limit: usize) -> Result<Vec<ImportRow>, StoreError> {
         match self {
-            Self::Sqlite(store) => store.read(move |conn| catalogue::imports(conn, limit)).await,
+            Self::Sqlite(store) => {
+                store
+                    .read(move |conn| catalogue::imports(conn, limit))
+                    .await
+            }
         }
     }
 

@@ -111,14 +111,14 @@ impl Chain {
     }
 
     /// Adds a shop, enrols its agent and starts it.
-    pub async fn shop(&self, id: &str, settings: &[&str]) -> Shop {
-        let mut shop = self.enrolled(id, settings).await;
+    pub fn shop(&self, id: &str, settings: &[&str]) -> Shop {
+        let mut shop = self.enrolled(id, settings);
         shop.start();
         shop
     }
 
     /// Adds a shop and enrols its agent.
-    pub async fn enrolled(&self, id: &str, settings: &[&str]) -> Shop {
+    pub fn enrolled(&self, id: &str, settings: &[&str]) -> Shop {
         let mut args = vec!["shop", "add", id, "--name", id, "--json"];
         args.extend_from_slice(settings);
         let code = self.cli(&args).ok().json()["code"]

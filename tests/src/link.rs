@@ -33,7 +33,13 @@ struct State {
 /// The lines' own runtime: they carry on while a test waits for a command.
 fn lines() -> &'static Runtime {
     static LINES: OnceLock<Runtime> = OnceLock::new();
-    LINES.get_or_init(|| tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap())
+    LINES.get_or_init(|| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap()
+    })
 }
 
 impl Link {

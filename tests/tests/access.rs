@@ -106,7 +106,7 @@ async fn an_enrolment_code_works_once() {
 #[tokio::test]
 async fn a_revoked_shop_sells_on_and_comes_back_with_a_new_code() {
     let chain = Chain::start();
-    let shop = chain.shop("S001", &[]).await;
+    let shop = chain.shop("S001", &[]);
     shop.open(&chain, &format!("barcode;qty\n{RING};5\n")).await;
 
     chain.cli(&["shop", "revoke", "S001"]).ok();
@@ -131,7 +131,7 @@ async fn a_revoked_shop_sells_on_and_comes_back_with_a_new_code() {
 #[tokio::test]
 async fn the_local_api_answers_its_own_tills_only() {
     let chain = Chain::start();
-    let shop = chain.shop("S001", &[]).await;
+    let shop = chain.shop("S001", &[]);
     let url = &shop.agent.as_ref().expect("running").url;
     let http = reqwest::Client::builder()
         .no_proxy()
@@ -179,7 +179,7 @@ async fn the_local_api_answers_its_own_tills_only() {
 #[tokio::test]
 async fn what_a_till_gets_wrong_is_named_and_nothing_is_booked() {
     let chain = Chain::start();
-    let shop = chain.shop("S001", &[]).await;
+    let shop = chain.shop("S001", &[]);
     shop.open(&chain, &format!("barcode;qty\n{RING};5\n")).await;
     let sale = |change: Value| {
         let mut body = json!({"type": "sale", "barcode": RING, "qty": 1});

@@ -9,7 +9,7 @@ const HEAD: &str = "type;receipt;line;barcode;qty;price;at\n";
 #[tokio::test]
 async fn three_bad_lines_are_named_and_the_good_ones_are_booked() {
     let chain = Chain::start();
-    let shop = chain.shop("S001", &[]).await;
+    let shop = chain.shop("S001", &[]);
     shop.open(
         &chain,
         &format!("barcode;qty;at\n{RING};10;2026-11-01 09:00:00\n"),
@@ -44,7 +44,7 @@ async fn three_bad_lines_are_named_and_the_good_ones_are_booked() {
 #[tokio::test]
 async fn of_a_truncated_file_nothing_is_applied() {
     let chain = Chain::start();
-    let shop = chain.shop("S001", &[]).await;
+    let shop = chain.shop("S001", &[]);
     shop.open(
         &chain,
         &format!("barcode;qty;at\n{RING};10;2026-11-01 09:00:00\n"),
@@ -78,7 +78,7 @@ async fn of_a_truncated_file_nothing_is_applied() {
 #[tokio::test]
 async fn a_cut_commerceml_package_is_rejected_whole() {
     let chain = Chain::start();
-    let shop = chain.shop("S001", &[]).await;
+    let shop = chain.shop("S001", &[]);
     shop.open(&chain, &format!("barcode;qty\n{RING};10\n"))
         .await;
 
@@ -102,7 +102,7 @@ async fn a_cut_commerceml_package_is_rejected_whole() {
 #[tokio::test]
 async fn windows_1251_with_russian_headers_is_read_as_written() {
     let chain = Chain::start();
-    let shop = chain.shop("S001", &[]).await;
+    let shop = chain.shop("S001", &[]);
     // "Штрихкод;Остаток;Наименование;Размер" and one row, in windows-1251.
     let header: &[u8] = b"\xd8\xf2\xf0\xe8\xf5\xea\xee\xe4;\xce\xf1\xf2\xe0\xf2\xee\xea;\xcd\xe0\xe8\xec\xe5\xed\xee\xe2\xe0\xed\xe8\xe5;\xd0\xe0\xe7\xec\xe5\xf0\r\n";
     let row: &[u8] = b"2000018987155;4;\xca\xee\xeb\xfc\xf6\xee;17,5\r\n";
@@ -117,7 +117,7 @@ async fn windows_1251_with_russian_headers_is_read_as_written() {
 #[tokio::test]
 async fn excel_damage_is_refused_and_leading_zeros_are_kept() {
     let chain = Chain::start();
-    let shop = chain.shop("S001", &[]).await;
+    let shop = chain.shop("S001", &[]);
 
     shop.drop_file("balances.csv", "barcode;qty\n2,00002E+12;1\n0042;3\n");
     shop.taken("balances.csv").await;
@@ -135,7 +135,7 @@ async fn excel_damage_is_refused_and_leading_zeros_are_kept() {
 #[tokio::test]
 async fn a_marker_completes_a_file_and_a_heartbeat_proves_the_source() {
     let chain = Chain::start();
-    let shop = chain.shop("S001", &[]).await;
+    let shop = chain.shop("S001", &[]);
     assert_eq!(shop.status()["source_as_of"], json!(null));
 
     shop.drop_file("alive.ok", "");

@@ -11,7 +11,7 @@ const STONE: &str = "2000018987162";
 #[tokio::test]
 async fn a_shop_without_a_line_sells_on_and_is_level_when_it_is_back() {
     let chain = Chain::start();
-    let shop = chain.shop("S001", &[]).await;
+    let shop = chain.shop("S001", &[]);
     shop.open(&chain, &format!("barcode;qty\n{RING};50\n"))
         .await;
 
@@ -34,7 +34,7 @@ async fn a_shop_without_a_line_sells_on_and_is_level_when_it_is_back() {
 #[tokio::test]
 async fn an_answer_that_is_lost_doubles_nothing() {
     let chain = Chain::start();
-    let shop = chain.shop("S001", &[]).await;
+    let shop = chain.shop("S001", &[]);
     shop.open(&chain, &format!("barcode;qty\n{RING};9\n")).await;
 
     shop.link.lose_answers();
@@ -52,8 +52,8 @@ async fn an_answer_that_is_lost_doubles_nothing() {
 #[tokio::test]
 async fn the_hub_dies_while_shops_sell_and_every_sale_arrives() {
     let mut chain = Chain::start();
-    let first = chain.shop("S001", &[]).await;
-    let second = chain.shop("S002", &[]).await;
+    let first = chain.shop("S001", &[]);
+    let second = chain.shop("S002", &[]);
     first
         .open(&chain, &format!("barcode;qty\n{RING};30\n"))
         .await;
@@ -78,7 +78,7 @@ async fn the_hub_dies_while_shops_sell_and_every_sale_arrives() {
 #[tokio::test]
 async fn the_agent_dies_between_sales_and_loses_none() {
     let chain = Chain::start();
-    let mut shop = chain.shop("S001", &[]).await;
+    let mut shop = chain.shop("S001", &[]);
     shop.open(&chain, &format!("barcode;qty\n{RING};30\n"))
         .await;
     shop.link.cut();
@@ -105,7 +105,7 @@ async fn the_agent_dies_between_sales_and_loses_none() {
 #[tokio::test]
 async fn a_clean_stop_says_goodbye_and_leaves_plain_files() {
     let chain = Chain::start();
-    let mut shop = chain.shop("S001", &[]).await;
+    let mut shop = chain.shop("S001", &[]);
     shop.open(&chain, &format!("barcode;qty\n{RING};3\n")).await;
     shop.sell("last", RING).await;
 
@@ -128,7 +128,7 @@ async fn a_clean_stop_says_goodbye_and_leaves_plain_files() {
 #[tokio::test]
 async fn a_sale_by_command_beside_the_running_agent_reaches_the_hub() {
     let chain = Chain::start();
-    let shop = chain.shop("S001", &[]).await;
+    let shop = chain.shop("S001", &[]);
     shop.open(&chain, &format!("barcode;qty\n{RING};3\n")).await;
 
     shop.cli(&["move", "sale", RING, "--ref", "by hand"]).ok();

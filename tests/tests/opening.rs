@@ -12,7 +12,7 @@ const HEAD: &str = "type;receipt;line;barcode;qty;price;at\n";
 #[tokio::test]
 async fn the_first_balances_file_opens_the_shop_and_earlier_sales_are_inside_it() {
     let chain = Chain::start();
-    let shop = chain.shop("S001", &[]).await;
+    let shop = chain.shop("S001", &[]);
     shop.open(
         &chain,
         &format!("barcode;qty;at\n{RING};10;2026-11-10 09:00:00\n"),
@@ -42,7 +42,7 @@ async fn the_first_balances_file_opens_the_shop_and_earlier_sales_are_inside_it(
 #[tokio::test]
 async fn sales_before_the_opening_file_is_taken_are_not_counted_twice() {
     let chain = Chain::start();
-    let shop = chain.shop("S001", &[]).await;
+    let shop = chain.shop("S001", &[]);
     shop.import(
         "pos.csv",
         format!("{HEAD}sale;1;1;{RING};2;;2026-11-09 18:00:00\n"),
@@ -62,7 +62,7 @@ async fn sales_before_the_opening_file_is_taken_are_not_counted_twice() {
 #[tokio::test]
 async fn a_new_shop_pc_does_not_open_twice() {
     let chain = Chain::start();
-    let mut shop = chain.shop("S001", &[]).await;
+    let mut shop = chain.shop("S001", &[]);
     let balances = format!("barcode;qty;at\n{RING};10;2026-11-10 09:00:00\n");
     shop.open(&chain, &balances).await;
     shop.sell("one", RING).await;
@@ -97,7 +97,7 @@ async fn a_new_shop_pc_does_not_open_twice() {
 #[tokio::test]
 async fn a_later_balances_file_verifies_and_a_person_adopts() {
     let chain = Chain::start();
-    let shop = chain.shop("S001", &[]).await;
+    let shop = chain.shop("S001", &[]);
     shop.open(
         &chain,
         &format!("barcode;qty;at\n{RING};10;2026-11-10 09:00:00\n{STONE};5;2026-11-10 09:00:00\n"),
@@ -135,7 +135,7 @@ async fn a_later_balances_file_verifies_and_a_person_adopts() {
 #[tokio::test]
 async fn a_file_that_would_empty_a_balances_shop_is_held_until_a_person_says_so() {
     let chain = Chain::start();
-    let shop = chain.shop("S001", &["--source", "balances"]).await;
+    let shop = chain.shop("S001", &["--source", "balances"]);
     let mut full = String::from("barcode;qty;at\n");
     for number in 0..30 {
         writeln!(full, "20000000{number:05};1;2026-11-10 09:00:00").expect("a text grows");
@@ -168,7 +168,7 @@ async fn a_file_that_would_empty_a_balances_shop_is_held_until_a_person_says_so(
 #[tokio::test]
 async fn in_a_balances_shop_the_latest_statement_counts_and_the_till_may_not_book() {
     let chain = Chain::start();
-    let shop = chain.shop("S001", &["--source", "balances"]).await;
+    let shop = chain.shop("S001", &["--source", "balances"]);
     shop.import(
         "a.csv",
         format!("barcode;qty;at\n{RING};3;2026-11-10 09:00:00\n"),
@@ -204,4 +204,39 @@ async fn in_a_balances_shop_the_latest_statement_counts_and_the_till_may_not_boo
         "{refused:?}"
     );
     assert_eq!(chain.cli(&["verify"]).code, 0);
+}
+
+#[tokio::test]
+async fn a_file_without_names_takes_no_name_away() {
+    let chain = Chain::start();
+    let shop = chain.shop("S001", &[]);
+    shop.open(
+        &chain,
+        &format!(
+            "barcode;qty;article;name;price;at\n{RING};10;K-1;Кольцо;45900;2026-11-10 09:00:00\n"
+        ),
+    )
+    .await;
+
+    shop.import(
+        "check.csv",
+        format!("barcode;qty;at\n{RING};8;2026-11-12 09:00:00\n"),
+    )
+    .await;
+    shop.cli(&["diff", "adopt", RING]).ok();
+    shop.import(
+        "goods.csv",
+        format!("{HEAD}receipt;1;1;{RING};1;47000;2026-11-13 10:00:00\n"),
+    )
+    .await;
+
+    let item = chain.on_hand(RING, 9).await;
+    let own = shop.cli(&["stock", RING, "--json"]).ok().json();
+    for (answer, price) in [(&item, &item["levels"][0]["price"]), (&own, &own["price"])] {
+        assert_eq!(
+            (&answer["article"], &answer["name"]),
+            (&json!("K-1"), &json!("Кольцо"))
+        );
+        assert_eq!(price["amount"], json!("47000.00"), "the latest price");
+    }
 }

@@ -8,7 +8,7 @@ const RING: &str = "2000018987155";
 const HEAD: &str = "type;till;receipt;line;barcode;qty;price;at\n";
 
 async fn shop_with_ten(chain: &Chain) -> Shop {
-    let shop = chain.shop("S001", &[]).await;
+    let shop = chain.shop("S001", &[]);
     shop.open(
         chain,
         &format!("barcode;qty;at\n{RING};10;2026-11-01 09:00:00\n"),
@@ -62,7 +62,7 @@ async fn a_receipt_by_api_and_by_file_counts_once() {
 #[tokio::test]
 async fn last_years_receipt_number_is_a_new_receipt() {
     let chain = Chain::start();
-    let shop = chain.shop("S001", &[]).await;
+    let shop = chain.shop("S001", &[]);
     shop.import(
         "goods.csv",
         format!("{HEAD}receipt;1;1;1;{RING};10;;2024-01-01 10:00:00\n"),

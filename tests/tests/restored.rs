@@ -27,7 +27,7 @@ fn copy(from: &Path, to: &Path) {
 #[tokio::test]
 async fn yesterdays_folder_put_back_loses_and_doubles_nothing() {
     let chain = Chain::start();
-    let mut shop = chain.shop("S001", &[]).await;
+    let mut shop = chain.shop("S001", &[]);
     shop.open(&chain, &format!("barcode;qty\n{RING};50\n"))
         .await;
     shop.sell("monday", RING).await;
@@ -54,11 +54,7 @@ async fn yesterdays_folder_put_back_loses_and_doubles_nothing() {
     chain.on_hand(RING, 44).await;
     chain.level_with(&shop).await;
     let own = shop.cli(&["stock", RING, "--json"]).ok().json();
-    assert_eq!(
-        own["on_hand"],
-        json!(44),
-        "Tuesday came back: {own}"
-    );
+    assert_eq!(own["on_hand"], json!(44), "Tuesday came back: {own}");
     assert_eq!(
         (chain.cli(&["verify"]).code, shop.cli(&["verify"]).code),
         (0, 0)
@@ -68,7 +64,7 @@ async fn yesterdays_folder_put_back_loses_and_doubles_nothing() {
 #[tokio::test]
 async fn one_shop_on_two_machines_counts_every_sale_once() {
     let chain = Chain::start();
-    let mut shop = chain.shop("S001", &[]).await;
+    let mut shop = chain.shop("S001", &[]);
     shop.open(&chain, &format!("barcode;qty\n{RING};50\n"))
         .await;
     shop.stop();
@@ -101,8 +97,7 @@ async fn one_shop_on_two_machines_counts_every_sale_once() {
         let other = vitrina_tests::process::run("vitrina-agent", &twin, &["stock", RING, "--json"])
             .ok()
             .json();
-        let agree =
-            first["on_hand"] == json!(42) && other["on_hand"] == json!(42);
+        let agree = first["on_hand"] == json!(42) && other["on_hand"] == json!(42);
         if agree { Ok(()) } else { Err((first, other)) }
     })
     .await;

@@ -8,7 +8,7 @@ const RING: &str = "2000018987155";
 #[tokio::test]
 async fn a_line_of_a_file_and_a_sale_of_a_till_reach_the_website() {
     let chain = Chain::start();
-    let shop = chain.shop("S017", &["--city", "Moscow"]).await;
+    let shop = chain.shop("S017", &["--city", "Moscow"]);
 
     shop.import("goods.csv", format!("type;receipt;line;barcode;qty;price;at\nreceipt;17;1;{RING};3;45900,00;2026-11-20 10:00:00\n")).await;
     chain.on_hand(RING, 3).await;

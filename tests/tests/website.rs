@@ -11,18 +11,14 @@ const STONE: &str = "2000018987162";
 
 async fn two_shops() -> (Chain, Shop, Shop) {
     let chain = Chain::start();
-    let first = chain
-        .shop(
-            "S001",
-            &["--city", "Москва", "--lat", "55.75", "--lon", "37.61"],
-        )
-        .await;
-    let second = chain
-        .shop(
-            "S002",
-            &["--city", "Казань", "--lat", "55.79", "--lon", "49.12"],
-        )
-        .await;
+    let first = chain.shop(
+        "S001",
+        &["--city", "Москва", "--lat", "55.75", "--lon", "37.61"],
+    );
+    let second = chain.shop(
+        "S002",
+        &["--city", "Казань", "--lat", "55.79", "--lon", "49.12"],
+    );
     first.open(&chain, &format!("barcode;qty;article;name;size;price\n{RING};3;K-1;Кольцо;17;45900,00\n{STONE};1;K-1;Кольцо;18;47900,00\n")).await;
     second
         .open(

@@ -82,23 +82,6 @@ pub(crate) struct Sent {
     pub(super) disagreements: Option<i64>,
 }
 
-impl Sent {
-    /// What is known of the request that an answer on a stick belongs to: nothing is taken for shown or sent.
-    ///
-    /// # Errors
-    ///
-    /// [`LedgerError::NotEnrolled`] while the ledger has no replica.
-    pub(crate) fn of_stick(conn: &Connection) -> Result<Self, LedgerError> {
-        Ok(Self {
-            own: replica::current(conn)?.ok_or(LedgerError::NotEnrolled)?.id,
-            all: false,
-            life: state::hub_side(conn)?.life,
-            quarantine: None,
-            disagreements: None,
-        })
-    }
-}
-
 /// Everything is offered to the hub again, from the first movement on.
 pub(crate) fn offer_again(conn: &Connection) -> Result<(), LedgerError> {
     replica::forget_acked(conn)?;

@@ -61,11 +61,6 @@ impl<'c> Desk<'c> {
         })
     }
 
-    /// The shop.
-    pub(crate) fn shop(&self) -> &ShopId {
-        &self.shop
-    }
-
     /// The connection of the job.
     pub(crate) fn conn(&self) -> &'c Connection {
         self.conn

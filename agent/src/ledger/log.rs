@@ -5,11 +5,11 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use vitrina_shared::delta::Entry;
-use vitrina_shared::movement::KeyHash;
+use vitrina_shared::movement::{KeyHash, Words};
 use vitrina_shared::stock::Level;
 use vitrina_shared::{
-    Barcode, Chain, Condition, Kind, Movement, MovementId, Position, Qty, ReplicaId, Seq, ShopId,
-    TimeMs, Total,
+    Barcode, Chain, Condition, Details, Kind, Movement, MovementId, Position, Qty, ReplicaId, Seq,
+    ShopId, TimeMs, Total,
 };
 
 use super::standing::{self, Standing};
@@ -35,8 +35,9 @@ const AFTER: &str = "SELECT coalesce(sum(qty), 0) FROM movement
     WHERE barcode = ?1 AND condition = ?2 AND at > ?3 AND counts = 1";
 const ENTRIES: &str =
     "SELECT body FROM movement WHERE replica = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+const STORED_WORDS: &str = "SELECT at, rest FROM words WHERE barcode = ?1";
 const WORDS: &str = "INSERT INTO words (barcode, at, rest) VALUES (?1, ?2, ?3)
-    ON CONFLICT DO UPDATE SET at = excluded.at, rest = excluded.rest WHERE at <= excluded.at AND rest <> excluded.rest";
+    ON CONFLICT DO UPDATE SET at = excluded.at, rest = excluded.rest WHERE rest <> excluded.rest OR at <> excluded.at";
 
 /// A place in the log as the store numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,15 +156,38 @@ fn note_kind(conn: &Connection, movement: &Movement) -> Result<(), LedgerError> 
     Ok(())
 }
 
-/// Keeps the shop's own words about a barcode, as the rest of a movement.
+/// Keeps the shop's own words about a barcode, of the rest of a movement: word by word the latest, because a file that
+/// names only a price does not take the name away.
 pub(super) fn keep_words(
     conn: &Connection,
     barcode: &str,
     at: TimeMs,
     rest: &[u8],
 ) -> Result<(), LedgerError> {
+    let said = Details::read(rest);
+    if said.words == Words::default() && said.price.is_none() {
+        return Ok(());
+    }
+    let stored: Option<(i64, Vec<u8>)> = conn
+        .prepare_cached(STORED_WORDS)?
+        .query_row([barcode], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (stored_at, stored) = stored.map_or((i64::MIN, Details::default()), |(at, rest)| {
+        (at, Details::read(&rest))
+    });
+    let (mut earlier, later) = if stored_at <= at.0 {
+        (stored, said)
+    } else {
+        (said, stored)
+    };
+    earlier.words.overlay(later.words);
+    let kept = Details {
+        price: later.price.or(earlier.price),
+        words: earlier.words,
+        ..Details::default()
+    };
     conn.prepare_cached(WORDS)?
-        .execute(params![barcode, at.0, rest])?;
+        .execute(params![barcode, at.0.max(stored_at), kept.to_bytes()])?;
     Ok(())
 }
 

@@ -6,14 +6,13 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::de::DeserializeOwned;
 use vitrina_shared::movement::{Details, Words};
-use vitrina_shared::registers::{Item, OtherShop, kind};
+use vitrina_shared::registers::{Item, kind};
 use vitrina_shared::wire::v1::RegisterV1;
 use vitrina_shared::{Barcode, ShopId};
 
 use super::{LedgerError, int, log};
 
 const VALUE: &str = "SELECT value FROM register WHERE kind = ?1 AND key = ?2";
-const OF_KIND: &str = "SELECT key, value FROM register WHERE kind = ?1 ORDER BY key";
 const PUT: &str = "INSERT INTO register (kind, key, value, seq, generation, external_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT DO UPDATE SET value = excluded.value, seq = excluded.seq, generation = excluded.generation,
         external_id = excluded.external_id
@@ -120,19 +119,6 @@ pub(super) fn put_settings(
 /// What the catalogue says of a barcode.
 pub(crate) fn item(conn: &Connection, barcode: &Barcode) -> Result<Option<Item>, LedgerError> {
     value(conn, kind::ITEM, barcode.as_str())
-}
-
-/// The other shops.
-pub(crate) fn shops(conn: &Connection) -> Result<Vec<(String, OtherShop)>, LedgerError> {
-    let mut query = conn.prepare_cached(OF_KIND)?;
-    let rows = query.query_map([kind::SHOP], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-    })?;
-    rows.map(|row| {
-        let (shop, text) = row?;
-        Ok((shop, serde_json::from_str(&text).unwrap_or_default()))
-    })
-    .collect()
 }
 
 /// The barcodes of an id of the ERP, by the catalogue and by the shop's own files.

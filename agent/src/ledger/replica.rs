@@ -183,12 +183,6 @@ fn above_ledger(conn: &Connection, high_water: Option<HighWater>) -> Result<bool
     }
 }
 
-/// Makes the ledger doubt its current replica, by a person's order.
-pub(crate) fn doubt(conn: &Connection) -> Result<(), LedgerError> {
-    conn.execute(DOUBT, ["asked"])?;
-    Ok(())
-}
-
 /// A new replica, which the ledger writes from now on.
 pub(crate) fn mint(conn: &Connection, now: TimeMs) -> Result<ReplicaId, LedgerError> {
     let id = ReplicaId(random_bytes()?);

@@ -13,7 +13,7 @@ const ADD_ROW: &str = "INSERT INTO staged (stage, barcode, condition, qty, scann
     ON CONFLICT DO UPDATE SET qty = qty + excluded.qty";
 const FINISH: &str = "UPDATE stage SET is_complete = 1, elsewhere = ?2, whole = ?3 WHERE no = ?1";
 const READ: &str =
-    "SELECT key, name, at, whole, is_complete, elsewhere, verdict, done_barcode, done_condition,
+    "SELECT name, at, whole, is_complete, elsewhere, verdict, done_barcode, done_condition,
     written, agreed, disagreements FROM stage WHERE no = ?1";
 const SET_VERDICT: &str = "UPDATE stage SET verdict = ?2 WHERE no = ?1";
 const DROP_ROWS: &str = "DELETE FROM staged WHERE (stage, barcode, condition) IN
@@ -98,7 +98,6 @@ pub(super) enum Doing {
 #[derive(Clone, Debug)]
 pub(super) struct Stage {
     pub(super) no: StageNo,
-    pub(super) key: [u8; 32],
     pub(super) name: String,
     pub(super) at: TimeMs,
     pub(super) whole: i64,
@@ -221,17 +220,16 @@ pub(super) fn read(conn: &Connection, no: StageNo) -> Result<Option<Stage>, Ledg
     let read = |row: &Row<'_>| {
         Ok(Stage {
             no,
-            key: row.get(0)?,
-            name: row.get(1)?,
-            at: TimeMs(row.get(2)?),
-            whole: row.get(3)?,
-            is_complete: row.get(4)?,
-            elsewhere: row.get(5)?,
-            doing: row.get::<_, Option<i64>>(6)?.map(Doing::of_number),
-            done: (row.get(7)?, row.get(8)?),
-            written: uint(row.get(9)?),
-            agreed: uint(row.get(10)?),
-            disagreements: uint(row.get(11)?),
+            name: row.get(0)?,
+            at: TimeMs(row.get(1)?),
+            whole: row.get(2)?,
+            is_complete: row.get(3)?,
+            elsewhere: row.get(4)?,
+            doing: row.get::<_, Option<i64>>(5)?.map(Doing::of_number),
+            done: (row.get(6)?, row.get(7)?),
+            written: uint(row.get(8)?),
+            agreed: uint(row.get(9)?),
+            disagreements: uint(row.get(10)?),
         })
     };
     Ok(conn

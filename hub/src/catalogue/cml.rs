@@ -32,15 +32,21 @@ impl Words {
         }
         match event {
             Event::Property(entry) => {
-                self.properties.insert(entry.id.to_owned(), entry.name.to_owned());
+                self.properties
+                    .insert(entry.id.to_owned(), entry.name.to_owned());
             }
             Event::PropertyValue { id, value, .. } => {
                 self.values.insert((*id).to_owned(), (*value).to_owned());
             }
             Event::PriceType { entry, currency } => {
-                self.currencies.insert(entry.id.to_owned(), (*currency).to_owned());
+                self.currencies
+                    .insert(entry.id.to_owned(), (*currency).to_owned());
             }
-            Event::Header(_) | Event::Package(_) | Event::Warehouse(_) | Event::Product(_) | Event::Offer(_) => {}
+            Event::Header(_)
+            | Event::Package(_)
+            | Event::Warehouse(_)
+            | Event::Product(_)
+            | Event::Offer(_) => {}
         }
     }
 
@@ -49,21 +55,30 @@ impl Words {
         let mut attributes = BTreeMap::new();
         for (id, value) in item.properties() {
             if let Some(name) = self.properties.get(id) {
-                add(&mut attributes, name, self.values.get(value).map_or(value, String::as_str));
+                add(
+                    &mut attributes,
+                    name,
+                    self.values.get(value).map_or(value, String::as_str),
+                );
             }
         }
         for (name, value) in item.characteristics() {
             add(&mut attributes, name, value);
         }
         // The retail price is the first that is named without a quantity it begins with.
-        let price = item.prices().find(|price| price.min_qty.is_none_or(|min| min <= 1)).map(|price| {
-            let written = if price.currency.is_empty() {
-                self.currencies.get(price.type_id).map_or("", String::as_str)
-            } else {
-                price.currency
-            };
-            money(price.amount, written)
-        });
+        let price = item
+            .prices()
+            .find(|price| price.min_qty.is_none_or(|min| min <= 1))
+            .map(|price| {
+                let written = if price.currency.is_empty() {
+                    self.currencies
+                        .get(price.type_id)
+                        .map_or("", String::as_str)
+                } else {
+                    price.currency
+                };
+                money(price.amount, written)
+            });
         let text = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
         Item {
             article: text(item.article()),
@@ -78,8 +93,13 @@ impl Words {
 
 /// An amount in a currency as files write it; roubles where it says nothing that is known.
 pub(super) fn money(hundredths: i64, written: &str) -> Money {
-    let currency = number::currency(written).parse().unwrap_or(vitrina_shared::money::Currency::RUB);
-    Money { hundredths, currency }
+    let currency = number::currency(written)
+        .parse()
+        .unwrap_or(vitrina_shared::money::Currency::RUB);
+    Money {
+        hundredths,
+        currency,
+    }
 }
 
 /// The names that every source has for the attributes of jewellery; others stay as they are.
@@ -110,8 +130,14 @@ pub(super) fn add(attributes: &mut BTreeMap<String, String>, name: &str, value: 
 /// Takes a file that is whole.
 pub(super) fn import(sink: &mut Sink<'_>, file: &mut File) -> Result<(), ImportError> {
     let name = sink.name.clone();
-    let wrong = |source| ImportError::Cml { name: name.clone(), source };
-    let read = |source| ImportError::Read { name: name.clone(), source };
+    let wrong = |source| ImportError::Cml {
+        name: name.clone(),
+        source,
+    };
+    let read = |source| ImportError::Read {
+        name: name.clone(),
+        source,
+    };
     cml::check(&mut *file).map_err(wrong)?;
     file.rewind().map_err(read)?;
     let mut reader = CmlReader::open(file).map_err(wrong)?;
@@ -125,26 +151,37 @@ pub(super) fn import(sink: &mut Sink<'_>, file: &mut File) -> Result<(), ImportE
         }
     }
     if has_stock {
-        sink.warn(0, "the quantities are left out: stock is what the shops' agents say");
+        sink.warn(
+            0,
+            "the quantities are left out: stock is what the shops' agents say",
+        );
     }
     Ok(())
 }
 
 fn take(sink: &mut Sink<'_>, words: &Words, item: &CmlItem) -> Result<(), ImportError> {
     for problem in item.problems() {
-        sink.warn(item.line(), &format!("{}: \"{}\"", problem.code, problem.text));
+        sink.warn(
+            item.line(),
+            &format!("{}: \"{}\"", problem.code, problem.text),
+        );
     }
     if item.is_deleted() || item.is_service() {
         return Ok(());
     }
     let says = words.item(item);
-    let barcodes: Vec<_> = item.barcodes().filter_map(|text| sink.barcode(item.line(), text)).collect();
+    let barcodes: Vec<_> = item
+        .barcodes()
+        .filter_map(|text| sink.barcode(item.line(), text))
+        .collect();
     if says.external_id.is_none() && barcodes.is_empty() {
         sink.warn(item.line(), "neither an id nor a barcode");
         return Ok(());
     }
-    let says_nothing =
-        says.name.is_none() && says.article.is_none() && says.attributes.is_empty() && says.price.is_none();
+    let says_nothing = says.name.is_none()
+        && says.article.is_none()
+        && says.attributes.is_empty()
+        && says.price.is_none();
     if says_nothing && barcodes.is_empty() {
         return Ok(());
     }

@@ -12,26 +12,47 @@ use super::cml::{add, money};
 use super::{ImportError, Sink};
 use crate::store::CatalogueRow;
 
-const ATTRIBUTES: [Column; 7] =
-    [Column::Size, Column::Stone, Column::Metal, Column::Fineness, Column::Weight, Column::Color, Column::Brand];
+const ATTRIBUTES: [Column; 7] = [
+    Column::Size,
+    Column::Stone,
+    Column::Metal,
+    Column::Fineness,
+    Column::Weight,
+    Column::Color,
+    Column::Brand,
+];
 
 /// Takes a file that is whole.
 pub(super) fn import(sink: &mut Sink<'_>, file: &mut File) -> Result<(), ImportError> {
     let name = sink.name.clone();
-    let wrong = |source| ImportError::Csv { name: name.clone(), source };
+    let wrong = |source| ImportError::Csv {
+        name: name.clone(),
+        source,
+    };
     csv::check(&mut *file).map_err(wrong)?;
-    file.rewind().map_err(|source| ImportError::Read { name: name.clone(), source })?;
+    file.rewind().map_err(|source| ImportError::Read {
+        name: name.clone(),
+        source,
+    })?;
     let mut reader = CsvReader::open(file).map_err(wrong)?;
     let header = reader.header().clone();
     if !matches!(header.table(), Table::Catalogue | Table::Aliases) {
-        return Err(ImportError::Kind { name: name.clone(), found: header.table().to_string() });
+        return Err(ImportError::Kind {
+            name: name.clone(),
+            found: header.table().to_string(),
+        });
     }
     if !header.unknown().is_empty() {
-        sink.warn(1, &format!("columns that nobody reads: {}", header.unknown().join(", ")));
+        sink.warn(
+            1,
+            &format!("columns that nobody reads: {}", header.unknown().join(", ")),
+        );
     }
     while let Some(line) = reader.next_line().map_err(wrong)? {
         match line {
-            Line::Bad(bad) => sink.warn(bad.line, &format!("{}: {}", bad.reason.code(), bad.reason)),
+            Line::Bad(bad) => {
+                sink.warn(bad.line, &format!("{}: {}", bad.reason.code(), bad.reason));
+            }
             Line::Row(row) => take(sink, &row)?,
         }
     }
@@ -44,7 +65,10 @@ fn take(sink: &mut Sink<'_>, row: &Row<'_>) -> Result<(), ImportError> {
     let barcode = match row.get(Column::Barcode) {
         None => None,
         Some(text) if number::is_excel_damaged(text) => {
-            sink.warn(line, &format!("\"{text}\": a spreadsheet has cut this barcode"));
+            sink.warn(
+                line,
+                &format!("\"{text}\": a spreadsheet has cut this barcode"),
+            );
             return Ok(());
         }
         Some(text) => match sink.barcode(line, text) {
@@ -56,7 +80,10 @@ fn take(sink: &mut Sink<'_>, row: &Row<'_>) -> Result<(), ImportError> {
         if let (Some(code), Some(barcode)) = (row.get(column), &barcode)
             && let Some(code) = sink.barcode(line, code)
         {
-            sink.push(CatalogueRow::Alias { code: code.into(), barcode: barcode.clone() })?;
+            sink.push(CatalogueRow::Alias {
+                code: code.into(),
+                barcode: barcode.clone(),
+            })?;
         }
     }
     let mut attributes = BTreeMap::new();
@@ -74,8 +101,14 @@ fn take(sink: &mut Sink<'_>, row: &Row<'_>) -> Result<(), ImportError> {
         }
     };
     let text = |column| row.get(column).map(str::to_owned);
-    let says =
-        Item { article: text(Column::Article), name: text(Column::Name), attributes, price, external_id, unique: false };
+    let says = Item {
+        article: text(Column::Article),
+        name: text(Column::Name),
+        attributes,
+        price,
+        external_id,
+        unique: false,
+    };
     if barcode.is_none() && says.external_id.is_none() {
         sink.warn(line, "neither a barcode nor an external_id");
         return Ok(());
@@ -83,12 +116,18 @@ fn take(sink: &mut Sink<'_>, row: &Row<'_>) -> Result<(), ImportError> {
     if says == Item::default() {
         return Ok(());
     }
-    let is_price_only = barcode.is_none() && says.name.is_none() && says.article.is_none() && says.attributes.is_empty();
+    let is_price_only = barcode.is_none()
+        && says.name.is_none()
+        && says.article.is_none()
+        && says.attributes.is_empty();
     match (says.price, &says.external_id) {
         (Some(price), Some(code)) if is_price_only => {
             let code = code.clone();
             sink.push(CatalogueRow::Price { code, price })
         }
-        _ => sink.push(CatalogueRow::Item { barcodes: barcode.into_iter().collect(), says }),
+        _ => sink.push(CatalogueRow::Item {
+            barcodes: barcode.into_iter().collect(),
+            says,
+        }),
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::runtime::Handle;
-use vitrina_host::drop::{Answer, Arrived, Consumer, DropError, DropFolder, Heartbeat, Notice, Own, Places, Watching};
+use vitrina_host::drop::{
+    Answer, Arrived, Consumer, DropError, DropFolder, Heartbeat, Notice, Own, Places, Watching,
+};
 
 use super::{ImportError, Mode, recorded, with_causes};
 use crate::core::Core;
@@ -20,12 +22,25 @@ use crate::store::ImportEnd;
 pub(crate) fn watch(core: &Arc<Core>) -> Result<Vec<Watching>, DropError> {
     let own = DropFolder::new(core.data.join("drop"));
     let mut folders = vec![(own, Own::Ours)];
-    folders.extend(core.config.drop.iter().cloned().map(|folder| (folder, Own::Theirs)));
+    folders.extend(
+        core.config
+            .drop
+            .iter()
+            .cloned()
+            .map(|folder| (folder, Own::Theirs)),
+    );
     folders
         .into_iter()
         .map(|(folder, own)| {
-            let places = Places { done: core.data.join("done"), rejected: core.data.join("rejected"), own };
-            let inbox = Inbox { core: Arc::clone(core), runtime: Handle::current() };
+            let places = Places {
+                done: core.data.join("done"),
+                rejected: core.data.join("rejected"),
+                own,
+            };
+            let inbox = Inbox {
+                core: Arc::clone(core),
+                runtime: Handle::current(),
+            };
             Watching::start(folder, places, Box::new(inbox))
         })
         .collect()
@@ -41,15 +56,26 @@ impl Consumer for Inbox {
         let _entered = self.runtime.enter();
         match recorded(&self.core, &arrived.name, arrived.file, Mode::Write) {
             Ok(end) => {
-                tracing::info!(file.name = arrived.name, rows = end.rows, changed = end.changed, "a file was imported");
+                tracing::info!(
+                    file.name = arrived.name,
+                    rows = end.rows,
+                    changed = end.changed,
+                    "a file was imported"
+                );
                 warn(&arrived.name, &end);
                 Answer::Taken
             }
             Err(error) if error.is_transient() => {
-                tracing::warn!(error = &error as &dyn std::error::Error, file.name = arrived.name, "a file was not imported; it is tried again");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    file.name = arrived.name,
+                    "a file was not imported; it is tried again"
+                );
                 Answer::Retry
             }
-            Err(error) => Answer::Rejected { report: report(&error) },
+            Err(error) => Answer::Rejected {
+                report: report(&error),
+            },
         }
     }
 
@@ -78,7 +104,11 @@ fn warn(name: &str, end: &ImportEnd) {
             file.name = name,
             warnings = end.warnings.len(),
             unknown = end.unknown.len(),
-            first = end.warnings.first().or(end.unknown.first()).map(String::as_str),
+            first = end
+                .warnings
+                .first()
+                .or(end.unknown.first())
+                .map(String::as_str),
             "parts of a file were left out"
         );
     }

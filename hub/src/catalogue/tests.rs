@@ -44,7 +44,9 @@ struct Erp {
 impl Erp {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let core = Core::open(DataFolder::existing(folder.path()).unwrap(), Init::Refuse).await.unwrap();
+        let core = Core::open(DataFolder::existing(folder.path()).unwrap(), Init::Refuse)
+            .await
+            .unwrap();
         Self { core, folder }
     }
 
@@ -52,7 +54,9 @@ impl Erp {
         let path = self.folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         let core = Arc::clone(&self.core);
-        tokio::task::spawn_blocking(move || import_path(&core, &path, Mode::Write)).await.unwrap()
+        tokio::task::spawn_blocking(move || import_path(&core, &path, Mode::Write))
+            .await
+            .unwrap()
     }
 
     fn item(&self, code: &str) -> Value {
@@ -62,7 +66,10 @@ impl Erp {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offer_has_the_words_of_its_goods_in_whichever_order_they_come() {
-    for files in [[("import.xml", IMPORT), ("offers.xml", OFFERS)], [("offers.xml", OFFERS), ("import.xml", IMPORT)]] {
+    for files in [
+        [("import.xml", IMPORT), ("offers.xml", OFFERS)],
+        [("offers.xml", OFFERS), ("import.xml", IMPORT)],
+    ] {
         let erp = Erp::new().await;
         for (name, text) in files {
             erp.import(name, text).await.unwrap();
@@ -86,7 +93,10 @@ async fn a_file_taken_twice_changes_nothing_and_an_unknown_code_is_named() {
     let prices = erp.import("prices.xml", PRICES).await.unwrap();
 
     assert_eq!((again.rows, again.changed), (1, 0));
-    assert_eq!((prices.changed, prices.unknown), (1, vec!["nobody".to_owned()]));
+    assert_eq!(
+        (prices.changed, prices.unknown),
+        (1, vec!["nobody".to_owned()])
+    );
     let imports = erp.core.store.imports(10).await.unwrap();
     assert!(imports.len() == 3 && imports.iter().all(|import| import.state == "done"));
 }
@@ -108,18 +118,34 @@ async fn csv_brings_items_and_other_codes() {
     let catalogue = "barcode;article;name;size;price;brand\n2000018987155;K-1;Ring;17.5;45 900,00;Vitrina\nbad code;K-2;X;;;\n";
 
     let end = erp.import("catalogue.csv", catalogue).await.unwrap();
-    erp.import("aliases.csv", "alias;barcode\nOLD-7;2000018987155\n").await.unwrap();
+    erp.import("aliases.csv", "alias;barcode\nOLD-7;2000018987155\n")
+        .await
+        .unwrap();
 
-    assert_eq!((end.changed, end.warnings.len()), (1, 1), "{:?}", end.warnings);
+    assert_eq!(
+        (end.changed, end.warnings.len()),
+        (1, 1),
+        "{:?}",
+        end.warnings
+    );
     let item = erp.item("OLD-7");
-    assert_eq!((item["barcode"].as_str(), item["attributes"]["brand"].as_str()), (Some("2000018987155"), Some("Vitrina")));
+    assert_eq!(
+        (
+            item["barcode"].as_str(),
+            item["attributes"]["brand"].as_str()
+        ),
+        (Some("2000018987155"), Some("Vitrina"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_stock_is_refused_by_name() {
     let erp = Erp::new().await;
 
-    let refused = erp.import("balances.csv", "barcode;qty\nA;1\n").await.unwrap_err();
+    let refused = erp
+        .import("balances.csv", "barcode;qty\nA;1\n")
+        .await
+        .unwrap_err();
 
     assert!(refused.to_string().contains("balances"), "{refused}");
     assert!(!refused.is_transient());

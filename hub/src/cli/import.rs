@@ -25,15 +25,22 @@ pub(super) struct ImportArgs {
 }
 
 pub(super) async fn run(args: ImportArgs, context: Context<'_>) -> anyhow::Result<Exit> {
-    let mode = if args.dry_run { Mode::DryRun } else { Mode::Write };
+    let mode = if args.dry_run {
+        Mode::DryRun
+    } else {
+        Mode::Write
+    };
     let mut files: Vec<PathBuf> = args.files.iter().map(|file| context.file(file)).collect();
     // Goods before their offers, offers before their prices, whatever the shell's order.
     files.sort_by(|left, right| exchange_order(&left.to_string_lossy(), &right.to_string_lossy()));
     let mut ends = Vec::new();
     for file in files {
         let (core, path) = (Arc::clone(context.core), file.clone());
-        let end = tokio::task::spawn_blocking(move || catalogue::import_path(&core, &path, mode)).await??;
-        let name = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let end = tokio::task::spawn_blocking(move || catalogue::import_path(&core, &path, mode))
+            .await??;
+        let name = file
+            .file_name()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         if !context.json {
             for warning in end.warnings.iter().take(SHOWN) {
                 context.out.note(warning);

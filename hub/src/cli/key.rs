@@ -32,10 +32,16 @@ pub(super) async fn run(verb: KeyVerb, context: Context<'_>) -> anyhow::Result<E
         KeyVerb::Add { role, name } => {
             let key = core.keys.add(&core.store, &name, role).await?;
             if context.json {
-                context.out.json(&serde_json::json!({ "key": key, "name": name, "role": role }))?;
+                context
+                    .out
+                    .json(&serde_json::json!({ "key": key, "name": name, "role": role }))?;
             } else {
                 context.out.line(&key)?;
-                context.out.note(say!(context.lang(), "it is not shown again", "больше он не будет показан"));
+                context.out.note(say!(
+                    context.lang(),
+                    "it is not shown again",
+                    "больше он не будет показан"
+                ));
             }
         }
         KeyVerb::List => {
@@ -56,17 +62,28 @@ pub(super) async fn run(verb: KeyVerb, context: Context<'_>) -> anyhow::Result<E
                 context.out.json(&serde_json::json!({ "items": items }))?;
             } else {
                 let rows = keys.into_iter().map(|key| {
-                    [key.name, key.role.to_string(), at(key.created_at), key.revoked_at.map(at).unwrap_or_default()]
+                    [
+                        key.name,
+                        key.role.to_string(),
+                        at(key.created_at),
+                        key.revoked_at.map(at).unwrap_or_default(),
+                    ]
                 });
-                context.out.table(&["name", "role", "created", "revoked"], rows)?;
+                context
+                    .out
+                    .table(&["name", "role", "created", "revoked"], rows)?;
             }
         }
         KeyVerb::Revoke { name } => {
             core.keys.revoke(&core.store, &name).await?;
             if context.json {
-                context.out.json(&serde_json::json!({ "name": name, "done": "revoked" }))?;
+                context
+                    .out
+                    .json(&serde_json::json!({ "name": name, "done": "revoked" }))?;
             } else {
-                context.out.line(say!(context.lang(), "{name} is revoked", "{name}: отозван"))?;
+                context
+                    .out
+                    .line(say!(context.lang(), "{name} is revoked", "{name}: отозван"))?;
             }
         }
     }

@@ -50,7 +50,9 @@ pub(super) async fn run(verb: QuarantineVerb, mut context: Context<'_>) -> anyho
         QuarantineVerb::List { shop } => {
             let rows = context.core.store.quarantine(shop).await?;
             if context.json {
-                context.out.json(&serde_json::json!({ "items": rows, "next_cursor": null }))?;
+                context
+                    .out
+                    .json(&serde_json::json!({ "items": rows, "next_cursor": null }))?;
                 return Ok(Exit::Done);
             }
             let table = rows.into_iter().map(|row| {
@@ -58,18 +60,39 @@ pub(super) async fn run(verb: QuarantineVerb, mut context: Context<'_>) -> anyho
                     (Some(file), Some(line)) => format!("{file}:{line}"),
                     (file, _) => file.unwrap_or_default(),
                 };
-                [row.shop.to_string(), row.id, row.reason, place, row.message, row.decided.unwrap_or_default().to_owned()]
+                [
+                    row.shop.to_string(),
+                    row.id,
+                    row.reason,
+                    place,
+                    row.message,
+                    row.decided.unwrap_or_default().to_owned(),
+                ]
             });
-            context.out.table(&["shop", "id", "reason", "where", "message", "decided"], table)?;
+            context.out.table(
+                &["shop", "id", "reason", "where", "message", "decided"],
+                table,
+            )?;
             Ok(Exit::Done)
         }
         QuarantineVerb::Show { id } => {
             let rows = context.core.store.quarantined(id_of(&id)?).await?;
-            let Some(first) = rows.first() else { anyhow::bail!("there is no record {id}") };
+            let Some(first) = rows.first() else {
+                anyhow::bail!("there is no record {id}")
+            };
             show(first, &mut context)
         }
         QuarantineVerb::Retry { id, force } => {
-            decide(&id, if force { Verdict::Force } else { Verdict::Retry }, context).await
+            decide(
+                &id,
+                if force {
+                    Verdict::Force
+                } else {
+                    Verdict::Retry
+                },
+                context,
+            )
+            .await
         }
         QuarantineVerb::Drop { id } => decide(&id, Verdict::Drop, context).await,
     }
@@ -85,18 +108,24 @@ fn show(row: &QuarantineRow, context: &mut Context<'_>) -> anyhow::Result<Exit> 
         return Ok(Exit::Done);
     }
     let text = |name: &str, value: &str| [name.to_owned(), value.to_owned()];
-    context.out.table(&["field", "value"], [
-        text("shop", row.shop.as_str()),
-        text("id", &row.id),
-        text("at", &when::rfc3339_ms(row.at.0)),
-        text("state", row.state),
-        text("reason", &row.reason),
-        text("message", &row.message),
-        text("file", row.file.as_deref().unwrap_or_default()),
-        text("line", &row.line.map(|line| line.to_string()).unwrap_or_default()),
-        text("record", &row.record),
-        text("decided", row.decided.unwrap_or_default()),
-    ])?;
+    context.out.table(
+        &["field", "value"],
+        [
+            text("shop", row.shop.as_str()),
+            text("id", &row.id),
+            text("at", &when::rfc3339_ms(row.at.0)),
+            text("state", row.state),
+            text("reason", &row.reason),
+            text("message", &row.message),
+            text("file", row.file.as_deref().unwrap_or_default()),
+            text(
+                "line",
+                &row.line.map(|line| line.to_string()).unwrap_or_default(),
+            ),
+            text("record", &row.record),
+            text("decided", row.decided.unwrap_or_default()),
+        ],
+    )?;
     Ok(Exit::Done)
 }
 
@@ -109,9 +138,15 @@ async fn decide(id: &str, verdict: Verdict, context: Context<'_>) -> anyhow::Res
         context.core.waiters.wake(&row.shop);
     }
     if context.json {
-        context.out.json(&serde_json::json!({ "id": id, "done": "decided" }))?;
+        context
+            .out
+            .json(&serde_json::json!({ "id": id, "done": "decided" }))?;
     } else {
-        context.out.line(say!(context.lang(), "the shop is told", "магазин получит решение"))?;
+        context.out.line(say!(
+            context.lang(),
+            "the shop is told",
+            "магазин получит решение"
+        ))?;
     }
     Ok(Exit::Done)
 }
@@ -120,7 +155,9 @@ pub(super) async fn diff(verb: DiffVerb, context: Context<'_>) -> anyhow::Result
     let DiffVerb::List { shop } = verb;
     let rows = context.core.store.disagreements(shop).await?;
     if context.json {
-        context.out.json(&serde_json::json!({ "items": rows, "next_cursor": null }))?;
+        context
+            .out
+            .json(&serde_json::json!({ "items": rows, "next_cursor": null }))?;
         return Ok(Exit::Done);
     }
     let table = rows.into_iter().map(|row| {
@@ -135,6 +172,18 @@ pub(super) async fn diff(verb: DiffVerb, context: Context<'_>) -> anyhow::Result
             row.file,
         ]
     });
-    context.out.table(&["shop", "barcode", "condition", "stated", "on_hand", "at", "uncertain", "file"], table)?;
+    context.out.table(
+        &[
+            "shop",
+            "barcode",
+            "condition",
+            "stated",
+            "on_hand",
+            "at",
+            "uncertain",
+            "file",
+        ],
+        table,
+    )?;
     Ok(Exit::Done)
 }

@@ -95,13 +95,21 @@ fn text(value: &Value, name: &str) -> String {
     match value.get(name) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
-        Some(Value::Object(money)) => money.get("amount").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        Some(Value::Object(money)) => money
+            .get("amount")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned(),
         Some(other) => other.to_string(),
     }
 }
 
 fn items(value: &Value, name: &str) -> Vec<Value> {
-    value.get(name).and_then(Value::as_array).cloned().unwrap_or_default()
+    value
+        .get(name)
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// The merged stock, as of now.
@@ -135,13 +143,37 @@ pub(super) async fn stock(args: StockArgs, mut context: Context<'_>) -> anyhow::
         }
     }
     if context.json {
-        context.out.json(&json!({ "items": levels, "next_cursor": null }))?;
+        context
+            .out
+            .json(&json!({ "items": levels, "next_cursor": null }))?;
         return Ok(Exit::Done);
     }
     let rows = levels.iter().map(|level| {
-        ["barcode", "article", "shop", "on_hand", "available", "price", "as_of", "confidence"].map(|name| text(level, name))
+        [
+            "barcode",
+            "article",
+            "shop",
+            "on_hand",
+            "available",
+            "price",
+            "as_of",
+            "confidence",
+        ]
+        .map(|name| text(level, name))
     });
-    context.out.table(&["barcode", "article", "shop", "on_hand", "available", "price", "as_of", "confidence"], rows)?;
+    context.out.table(
+        &[
+            "barcode",
+            "article",
+            "shop",
+            "on_hand",
+            "available",
+            "price",
+            "as_of",
+            "confidence",
+        ],
+        rows,
+    )?;
     Ok(Exit::Done)
 }
 
@@ -154,12 +186,22 @@ fn stock_of(view: &View, args: &StockArgs, context: &mut Context<'_>) -> anyhow:
             Err(error) => return Err(error.into()),
         }
     }
-    let exit = if unknown.is_empty() { Exit::Done } else { Exit::Failed };
+    let exit = if unknown.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    };
     match (context.json, found.as_slice(), args.barcodes.len()) {
         (true, [item], 1) => context.out.json(item)?,
-        (true, ..) => context.out.json(&json!({ "items": found, "unknown": unknown }))?,
+        (true, ..) => context
+            .out
+            .json(&json!({ "items": found, "unknown": unknown }))?,
         (false, ..) => {
-            let is_asked = |level: &Value| args.shop.as_ref().is_none_or(|shop| text(level, "shop") == shop.as_str());
+            let is_asked = |level: &Value| {
+                args.shop
+                    .as_ref()
+                    .is_none_or(|shop| text(level, "shop") == shop.as_str())
+            };
             let mut rows: Vec<[String; 8]> = Vec::new();
             for item in &found {
                 for level in items(item, "levels").iter().filter(|level| is_asked(level)) {
@@ -176,7 +218,16 @@ fn stock_of(view: &View, args: &StockArgs, context: &mut Context<'_>) -> anyhow:
                     ]);
                 }
             }
-            let headers = ["barcode", "article", "name", "shop", "on_hand", "available", "price", "confidence"];
+            let headers = [
+                "barcode",
+                "article",
+                "name",
+                "shop",
+                "on_hand",
+                "available",
+                "price",
+                "confidence",
+            ];
             context.out.table(&headers, rows)?;
         }
     }
@@ -188,24 +239,38 @@ fn stock_of(view: &View, args: &StockArgs, context: &mut Context<'_>) -> anyhow:
 
 /// A time, or a period before now.
 fn since(text: Option<&str>, now: TimeMs) -> Result<TimeMs, Usage> {
-    let Some(text) = text else { return Ok(now.plus(-DAY_MS)) };
+    let Some(text) = text else {
+        return Ok(now.plus(-DAY_MS));
+    };
     if let Ok(period) = text.parse::<Period>() {
         return Ok(now.plus(period.as_millis().saturating_neg()));
     }
     when::parse_ms(text, &TimeZone::system())
         .map(TimeMs)
-        .map_err(|_| Usage(format!("--since {text}: say a time such as 2026-11-22T09:00:00Z, or a period such as 7d")))
+        .map_err(|_| {
+            Usage(format!(
+                "--since {text}: say a time such as 2026-11-22T09:00:00Z, or a period such as 7d"
+            ))
+        })
 }
 
 pub(super) async fn sales(args: SalesArgs, context: Context<'_>) -> anyhow::Result<Exit> {
     let from = since(args.since.as_deref(), context.core.now())?;
     let mut rows: Vec<MovementRow> = Vec::new();
     for kind in [Kind::Sale, Kind::Return] {
-        let filter =
-            MovementFilter { shop: args.shop.clone(), kind: Some(kind), from: Some(from), ..MovementFilter::default() };
+        let filter = MovementFilter {
+            shop: args.shop.clone(),
+            kind: Some(kind),
+            from: Some(from),
+            ..MovementFilter::default()
+        };
         let mut before = None;
         loop {
-            let page = context.core.store.movements_page(filter.clone(), before, PAGE).await?;
+            let page = context
+                .core
+                .store
+                .movements_page(filter.clone(), before, PAGE)
+                .await?;
             rows.extend(page.rows.into_iter().filter(|row| row.counts));
             before = page.next;
             if before.is_none() || rows.len() >= MAX_SALES {
@@ -216,11 +281,18 @@ pub(super) async fn sales(args: SalesArgs, context: Context<'_>) -> anyhow::Resu
     rows.sort_by_key(|row| std::cmp::Reverse((row.movement.at, row.pos)));
     let items: Vec<Value> = rows.iter().map(movement_json).collect();
     if context.json {
-        context.out.json(&json!({ "items": items, "next_cursor": null }))?;
+        context
+            .out
+            .json(&json!({ "items": items, "next_cursor": null }))?;
         return Ok(Exit::Done);
     }
-    let names = ["at", "shop", "type", "barcode", "qty", "price", "till", "receipt", "line"];
-    context.out.table(&names, items.iter().map(|item| names.map(|name| text(item, name))))?;
+    let names = [
+        "at", "shop", "type", "barcode", "qty", "price", "till", "receipt", "line",
+    ];
+    context.out.table(
+        &names,
+        items.iter().map(|item| names.map(|name| text(item, name))),
+    )?;
     Ok(Exit::Done)
 }
 
@@ -232,7 +304,9 @@ pub(super) async fn lag(args: LagArgs, context: Context<'_>) -> anyhow::Result<E
         context.out.json(&shops)?;
     } else {
         let seconds = |shop: &Value| {
-            shop.get("lag_ms").and_then(Value::as_i64).map_or_else(String::new, |ms| format!("{:.1} s", ms_as_s(ms)))
+            shop.get("lag_ms")
+                .and_then(Value::as_i64)
+                .map_or_else(String::new, |ms| format!("{:.1} s", ms_as_s(ms)))
         };
         let rows = list.iter().map(|shop| {
             let of_shop = |name| text(shop, name);
@@ -247,21 +321,43 @@ pub(super) async fn lag(args: LagArgs, context: Context<'_>) -> anyhow::Result<E
                 of_shop("last_exchange_at"),
             ]
         });
-        let headers =
-            ["shop", "name", "lag", "source_age_s", "confidence", "pending", "quarantined", "last_exchange_at"];
+        let headers = [
+            "shop",
+            "name",
+            "lag",
+            "source_age_s",
+            "confidence",
+            "pending",
+            "quarantined",
+            "last_exchange_at",
+        ];
         context.out.table(&headers, rows)?;
     }
-    let Some(max) = args.max else { return Ok(Exit::Done) };
+    let Some(max) = args.max else {
+        return Ok(Exit::Done);
+    };
     let max_ms = max.as_millis();
     let is_late = |shop: &Value| {
         let is_open = shop.get("closed") != Some(&Value::Bool(true));
         let is_closed_now = text(shop, "confidence") == "closed";
-        is_open && !is_closed_now && shop.get("lag_ms").and_then(Value::as_i64).is_none_or(|lag| lag > max_ms)
+        is_open
+            && !is_closed_now
+            && shop
+                .get("lag_ms")
+                .and_then(Value::as_i64)
+                .is_none_or(|lag| lag > max_ms)
     };
-    Ok(if list.iter().any(is_late) { Exit::Wrong } else { Exit::Done })
+    Ok(if list.iter().any(is_late) {
+        Exit::Wrong
+    } else {
+        Exit::Done
+    })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a lag is shown in tenths of a second")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a lag is shown in tenths of a second"
+)]
 fn ms_as_s(ms: i64) -> f64 {
     ms as f64 / 1_000.0
 }
@@ -270,17 +366,36 @@ pub(super) async fn explain(args: ExplainArgs, context: Context<'_>) -> anyhow::
     let view = view(&context).await?;
     let barcode: Barcode = match view.find(&args.barcode) {
         Ok(item) => item.barcode.clone(),
-        Err(_) => args.barcode.parse().map_err(|error| Usage(format!("{}: {error}", args.barcode)))?,
+        Err(_) => args
+            .barcode
+            .parse()
+            .map_err(|error| Usage(format!("{}: {error}", args.barcode)))?,
     };
-    let rows = context.core.store.explain(barcode.clone(), args.shop).await?;
+    let rows = context
+        .core
+        .store
+        .explain(barcode.clone(), args.shop)
+        .await?;
     if rows.is_empty() && view.item(barcode.as_str()).is_none() {
         return Err(ApiError::new(Code::UnknownBarcode, "").into());
     }
     if context.json {
-        context.out.json(&explained_json(&view, barcode.as_str(), &rows))?;
+        context
+            .out
+            .json(&explained_json(&view, barcode.as_str(), &rows))?;
         return Ok(Exit::Done);
     }
-    let names = ["at", "type", "qty", "condition", "state", "till", "receipt", "line", "ref"];
+    let names = [
+        "at",
+        "type",
+        "qty",
+        "condition",
+        "state",
+        "till",
+        "receipt",
+        "line",
+        "ref",
+    ];
     let table = rows.iter().map(|explained| {
         let movement = movement_json(&explained.row);
         let mut row = vec![explained.row.shop.to_string()];

@@ -33,9 +33,17 @@ pub(super) struct ServeArgs {
 }
 
 /// Serves until it is told to stop.
-pub(super) async fn serve(data: DataFolder, args: ServeArgs, out: &mut Out) -> anyhow::Result<Exit> {
+pub(super) async fn serve(
+    data: DataFolder,
+    args: ServeArgs,
+    out: &mut Out,
+) -> anyhow::Result<Exit> {
     let _lock = control::own(data.path())?;
-    let init = if args.init { Init::NewLife } else { Init::Refuse };
+    let init = if args.init {
+        Init::NewLife
+    } else {
+        Init::Refuse
+    };
     let core = Core::open(data, init).await?;
     let outcome = serve_core(&core, args, out).await;
     core.close().await;
@@ -43,11 +51,22 @@ pub(super) async fn serve(data: DataFolder, args: ServeArgs, out: &mut Out) -> a
 }
 
 async fn serve_core(core: &Arc<Core>, args: ServeArgs, out: &mut Out) -> anyhow::Result<Exit> {
-    let listen = config::choose(args.listen, config::environment("VITRINA_LISTEN")?, core.config.listen, LISTEN);
+    let listen = config::choose(
+        args.listen,
+        config::environment("VITRINA_LISTEN")?,
+        core.config.listen,
+        LISTEN,
+    );
     let metrics_listen = args.metrics_listen.or(core.config.metrics_listen);
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}"))?;
     let metrics = match metrics_listen {
-        Some(at) => Some(TcpListener::bind(at).await.with_context(|| format!("cannot listen on {at}"))?),
+        Some(at) => Some(
+            TcpListener::bind(at)
+                .await
+                .with_context(|| format!("cannot listen on {at}"))?,
+        ),
         None => None,
     };
     core.store.abandon_imports().await?;
@@ -71,11 +90,20 @@ async fn serve_core(core: &Arc<Core>, args: ServeArgs, out: &mut Out) -> anyhow:
     let signal = stop.clone();
     tokio::spawn(async move {
         if let Err(error) = os::stop_signal().await {
-            tracing::error!(error = &error as &dyn std::error::Error, "the stop signal cannot be heard");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the stop signal cannot be heard"
+            );
         }
         signal.cancel();
     });
-    server::run(Arc::clone(core), listener, metrics, stop.clone().cancelled_owned()).await?;
+    server::run(
+        Arc::clone(core),
+        listener,
+        metrics,
+        stop.clone().cancelled_owned(),
+    )
+    .await?;
     stop.cancel();
     for folder in folders {
         folder.stop(PATIENCE);

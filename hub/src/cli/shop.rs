@@ -94,9 +94,16 @@ pub(super) async fn run(verb: ShopVerb, mut context: Context<'_>) -> anyhow::Res
     }
 }
 
-fn done(context: &mut Context<'_>, shop: &ShopId, english: &str, russian: &str) -> anyhow::Result<Exit> {
+fn done(
+    context: &mut Context<'_>,
+    shop: &ShopId,
+    english: &str,
+    russian: &str,
+) -> anyhow::Result<Exit> {
     if context.json {
-        context.out.json(&serde_json::json!({ "shop": shop, "done": english }))?;
+        context
+            .out
+            .json(&serde_json::json!({ "shop": shop, "done": english }))?;
     } else {
         let text = say!(context.lang(), "{shop} is {english}", "{shop}: {russian}");
         context.out.line(text)?;
@@ -109,8 +116,13 @@ async fn add(args: AddArgs, mut context: Context<'_>) -> anyhow::Result<Exit> {
         let new = read_chain(&context.file(file))?;
         return add_chain(new, &args, context).await;
     }
-    let Some(shop) = args.shop else { return Err(Usage("name the shop, or give --from FILE".to_owned()).into()) };
-    let new = NewShop { shop, fields: *args.fields };
+    let Some(shop) = args.shop else {
+        return Err(Usage("name the shop, or give --from FILE".to_owned()).into());
+    };
+    let new = NewShop {
+        shop,
+        fields: *args.fields,
+    };
     if args.dry_run {
         shops::check_all(vec![new])?;
         return Ok(Exit::Done);
@@ -136,11 +148,19 @@ fn print_code(code: &EnrolCode, context: &mut Context<'_>) -> anyhow::Result<Exi
     Ok(Exit::Done)
 }
 
-async fn add_chain(new: Vec<NewShop>, args: &AddArgs, context: Context<'_>) -> anyhow::Result<Exit> {
+async fn add_chain(
+    new: Vec<NewShop>,
+    args: &AddArgs,
+    context: Context<'_>,
+) -> anyhow::Result<Exit> {
     let count = new.len();
     if args.dry_run {
         shops::check_all(new)?;
-        let text = say!(context.lang(), "{count} shops can be added", "можно добавить магазинов: {count}");
+        let text = say!(
+            context.lang(),
+            "{count} shops can be added",
+            "можно добавить магазинов: {count}"
+        );
         context.out.line(text)?;
         return Ok(Exit::Done);
     }
@@ -148,12 +168,17 @@ async fn add_chain(new: Vec<NewShop>, args: &AddArgs, context: Context<'_>) -> a
     if let Some(file) = &args.out {
         let path = context.file(file);
         // Codes are secrets until they are used.
-        os::write_secret(&path, &codes_csv(&codes)?).with_context(|| format!("cannot write {}", path.display()))?;
+        os::write_secret(&path, &codes_csv(&codes)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     if context.json {
         context.out.json(&codes)?;
     } else if args.out.is_some() {
-        let text = say!(context.lang(), "{count} shops were added", "добавлено магазинов: {count}");
+        let text = say!(
+            context.lang(),
+            "{count} shops were added",
+            "добавлено магазинов: {count}"
+        );
         context.out.line(text)?;
     } else {
         context.out.write_all(&codes_csv(&codes)?)?;
@@ -167,7 +192,11 @@ fn codes_csv(codes: &[EnrolCode]) -> anyhow::Result<Vec<u8>> {
     csv.header(&["shop", "code", "expires_at"])?;
     for code in codes {
         let until = when::rfc3339_ms(code.expires_at.0);
-        csv.row(&[Cell::Text(code.shop.as_str()), Cell::Text(&code.code), Cell::Text(&until)])?;
+        csv.row(&[
+            Cell::Text(code.shop.as_str()),
+            Cell::Text(&code.code),
+            Cell::Text(&until),
+        ])?;
     }
     csv.finish()?;
     Ok(bytes)
@@ -176,18 +205,29 @@ fn codes_csv(codes: &[EnrolCode]) -> anyhow::Result<Vec<u8>> {
 /// The shops of a file; all of them, or an error that names the line.
 fn read_chain(path: &Path) -> anyhow::Result<Vec<NewShop>> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut reader = CsvReader::open(file).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut reader =
+        CsvReader::open(file).with_context(|| format!("cannot read {}", path.display()))?;
     if reader.header().table() != Table::Shops {
         let found = reader.header().table();
-        anyhow::bail!("{} is a file of {found}; one of shops has the columns shop, name, city …", path.display());
+        anyhow::bail!(
+            "{} is a file of {found}; one of shops has the columns shop, name, city …",
+            path.display()
+        );
     }
     let mut new = Vec::new();
-    while let Some(line) = reader.next_line().with_context(|| format!("cannot read {}", path.display()))? {
+    while let Some(line) = reader
+        .next_line()
+        .with_context(|| format!("cannot read {}", path.display()))?
+    {
         let row = match line {
             Line::Row(row) => row,
-            Line::Bad(bad) => anyhow::bail!("{}, line {}: {}", path.display(), bad.line, bad.reason),
+            Line::Bad(bad) => {
+                anyhow::bail!("{}, line {}: {}", path.display(), bad.line, bad.reason)
+            }
         };
-        new.push(new_shop(&row).with_context(|| format!("{}, line {}", path.display(), row.line()))?);
+        new.push(
+            new_shop(&row).with_context(|| format!("{}, line {}", path.display(), row.line()))?,
+        );
     }
     Ok(new)
 }
@@ -196,13 +236,21 @@ fn new_shop(row: &Row<'_>) -> anyhow::Result<NewShop> {
     let shop: ShopId = row.get(Column::Shop).context("no shop")?.parse()?;
     let text = |column| row.get(column).map(str::to_owned);
     let number = |column: Column| -> anyhow::Result<Option<f64>> {
-        let Some(text) = row.get(column) else { return Ok(None) };
+        let Some(text) = row.get(column) else {
+            return Ok(None);
+        };
         let number = text.replace(',', ".").parse();
-        number.map(Some).with_context(|| format!("{}: \"{text}\" is no number", column.name()))
+        number
+            .map(Some)
+            .with_context(|| format!("{}: \"{text}\" is no number", column.name()))
     };
     let list = |column| -> Option<Vec<String>> {
-        let list: Vec<String> =
-            row.get(column)?.split(['|', ' ']).filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        let list: Vec<String> = row
+            .get(column)?
+            .split(['|', ' '])
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect();
         (!list.is_empty()).then_some(list)
     };
     let fields = Fields {
@@ -218,7 +266,10 @@ fn new_shop(row: &Row<'_>) -> anyhow::Result<NewShop> {
         warehouses: list(Column::Warehouse),
         source: choice(row, Column::Source)?,
         source_every: match row.get(Column::SourceEvery) {
-            Some(text) => Some(text.parse().with_context(|| format!("source_every: \"{text}\""))?),
+            Some(text) => Some(
+                text.parse()
+                    .with_context(|| format!("source_every: \"{text}\""))?,
+            ),
             None => None,
         },
         holds: choice(row, Column::Holds)?,
@@ -229,7 +280,9 @@ fn new_shop(row: &Row<'_>) -> anyhow::Result<NewShop> {
 }
 
 fn choice<T: clap::ValueEnum>(row: &Row<'_>, column: Column) -> anyhow::Result<Option<T>> {
-    let Some(text) = row.get(column) else { return Ok(None) };
+    let Some(text) = row.get(column) else {
+        return Ok(None);
+    };
     match T::from_str(text, true) {
         Ok(choice) => Ok(Some(choice)),
         Err(_) => anyhow::bail!("{}: \"{text}\" is not one of its words", column.name()),
@@ -240,7 +293,9 @@ async fn list(not_enrolled: bool, context: Context<'_>) -> anyhow::Result<Exit> 
     let mut rows = context.core.store.shops().await?;
     rows.retain(|row| !(not_enrolled && row.enrolled));
     if context.json {
-        context.out.json(&serde_json::json!({ "items": rows.iter().map(shop_json).collect::<Vec<_>>() }))?;
+        context.out.json(
+            &serde_json::json!({ "items": rows.iter().map(shop_json).collect::<Vec<_>>() }),
+        )?;
         return Ok(Exit::Done);
     }
     let yes = |value: bool| if value { "yes" } else { "no" }.to_owned();
@@ -250,13 +305,30 @@ async fn list(not_enrolled: bool, context: Context<'_>) -> anyhow::Result<Exit> 
             row.settings.name.clone(),
             row.settings.city.clone().unwrap_or_default(),
             row.settings.shop_type.clone(),
-            if row.settings.source == vitrina_shared::registers::Source::Balances { "balances" } else { "movements" }.to_owned(),
+            if row.settings.source == vitrina_shared::registers::Source::Balances {
+                "balances"
+            } else {
+                "movements"
+            }
+            .to_owned(),
             yes(row.enrolled),
             yes(row.is_published()),
             yes(row.revoked),
         ]
     });
-    context.out.table(&["shop", "name", "city", "type", "source", "enrolled", "published", "revoked"], table)?;
+    context.out.table(
+        &[
+            "shop",
+            "name",
+            "city",
+            "type",
+            "source",
+            "enrolled",
+            "published",
+            "revoked",
+        ],
+        table,
+    )?;
     Ok(Exit::Done)
 }
 
@@ -286,13 +358,16 @@ async fn show(shop: ShopId, context: Context<'_>) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let fields = json.as_object().cloned().unwrap_or_default();
-    let table = fields.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| {
-        let value = match value {
-            serde_json::Value::String(text) => text,
-            other => other.to_string(),
-        };
-        [name, value]
-    });
+    let table = fields
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(name, value)| {
+            let value = match value {
+                serde_json::Value::String(text) => text,
+                other => other.to_string(),
+            };
+            [name, value]
+        });
     context.out.table(&["field", "value"], table)?;
     Ok(Exit::Done)
 }

@@ -46,7 +46,11 @@ pub(super) async fn verify(args: VerifyArgs, context: Context<'_>) -> anyhow::Re
     let mut checked = tokio::task::spawn_blocking(move || look(&core, shop.as_ref())).await??;
     let mut repaired = 0;
     if args.repair && !checked.problems.is_empty() {
-        let mut shops: Vec<ShopId> = checked.problems.iter().filter_map(|problem| problem.shop.clone()).collect();
+        let mut shops: Vec<ShopId> = checked
+            .problems
+            .iter()
+            .filter_map(|problem| problem.shop.clone())
+            .collect();
         shops.dedup();
         for shop in shops {
             repaired += context.core.store.repair(shop).await?;
@@ -61,9 +65,17 @@ pub(super) async fn verify(args: VerifyArgs, context: Context<'_>) -> anyhow::Re
     } else {
         for problem in checked.problems.iter().take(SHOWN) {
             let shop = problem.shop.as_ref().map_or("", ShopId::as_str);
-            context.out.line(format!("{} {shop} {}", problem.code, problem.detail))?;
+            context
+                .out
+                .line(format!("{} {shop} {}", problem.code, problem.detail))?;
         }
-        let Checked { shops, replicas, movements, totals, .. } = checked;
+        let Checked {
+            shops,
+            replicas,
+            movements,
+            totals,
+            ..
+        } = checked;
         let text = if ok {
             say!(
                 context.lang(),
@@ -92,15 +104,25 @@ fn look(core: &Core, shop: Option<&ShopId>) -> Result<Checked, StoreError> {
         let item = view.item(level.barcode.as_str());
         let mut shown = None;
         if let Some(item) = &item {
-            item.with_level(level.shop, |found, _, _, _| shown = Some((found.pos, found.numbers)));
+            item.with_level(level.shop, |found, _, _, _| {
+                shown = Some((found.pos, found.numbers));
+            });
         }
         // A level that changed meanwhile is another one.
         let is_same = shown.is_some_and(|(pos, numbers)| {
-            pos != level.pos || (numbers.on_hand == level.on_hand && numbers.unavailable == level.unavailable)
+            pos != level.pos
+                || (numbers.on_hand == level.on_hand && numbers.unavailable == level.unavailable)
         });
         if !is_same {
-            let detail = format!("the answers show another number of {} than the tables", level.barcode);
-            checked.problems.push(Problem { code: "view", shop: cell.map(|cell| cell.shop.clone()), detail });
+            let detail = format!(
+                "the answers show another number of {} than the tables",
+                level.barcode
+            );
+            checked.problems.push(Problem {
+                code: "view",
+                shop: cell.map(|cell| cell.shop.clone()),
+                detail,
+            });
         }
     }
     Ok(checked)
@@ -108,12 +130,21 @@ fn look(core: &Core, shop: Option<&ShopId>) -> Result<Checked, StoreError> {
 
 pub(super) async fn backup(args: BackupArgs, context: Context<'_>) -> anyhow::Result<Exit> {
     let target = context.file(&args.file);
-    context.core.store.backup(&target).await.with_context(|| format!("cannot write {}", target.display()))?;
+    context
+        .core
+        .store
+        .backup(&target)
+        .await
+        .with_context(|| format!("cannot write {}", target.display()))?;
     if context.json {
         context.out.json(&serde_json::json!({ "file": target }))?;
     } else {
         let file = target.display().to_string();
-        context.out.line(say!(context.lang(), "{file} is a copy of this life", "{file}: копия записана"))?;
+        context.out.line(say!(
+            context.lang(),
+            "{file} is a copy of this life",
+            "{file}: копия записана"
+        ))?;
         context.out.note(say!(
             context.lang(),
             "keep hub.key and token.key beside it: they are not in the copy",
@@ -124,12 +155,20 @@ pub(super) async fn backup(args: BackupArgs, context: Context<'_>) -> anyhow::Re
 }
 
 /// Puts a copy in the database's place; the database before stays beside it.
-pub(super) async fn restore(data: DataFolder, args: RestoreArgs, out: &mut Out) -> anyhow::Result<Exit> {
+pub(super) async fn restore(
+    data: DataFolder,
+    args: RestoreArgs,
+    out: &mut Out,
+) -> anyhow::Result<Exit> {
     let _lock = match control::find(data.path())? {
         Place::Alone(lock) => lock,
         Place::Beside(client) => {
             let pid = Some(client.pid());
-            return Err(ControlError::Running { data: data.path().to_path_buf(), pid }.into());
+            return Err(ControlError::Running {
+                data: data.path().to_path_buf(),
+                pid,
+            }
+            .into());
         }
     };
     let shown = shown_ordinal(&data)?;
@@ -138,7 +177,10 @@ pub(super) async fn restore(data: DataFolder, args: RestoreArgs, out: &mut Out) 
     tokio::task::spawn_blocking(move || replace(&source, &target)).await??;
     let core = Core::open(data, Init::NewLife).await?;
     let seen = core.store.head().life;
-    let life = core.store.begin_life(seen, shown, "restored from a copy").await;
+    let life = core
+        .store
+        .begin_life(seen, shown, "restored from a copy")
+        .await;
     core.close().await;
     let life = life?.ordinal;
     out.line(say!(
@@ -157,8 +199,10 @@ pub(super) async fn restore(data: DataFolder, args: RestoreArgs, out: &mut Out) 
 fn replace(source: &Path, target: &Path) -> anyhow::Result<()> {
     let mut settings = db::Settings::new(source);
     settings.missing = db::Missing::Refuse;
-    let conn = db::connect_read_only(&settings).with_context(|| format!("cannot open {}", source.display()))?;
-    let problems = db::check(&conn, Check::Full).with_context(|| format!("cannot check {}", source.display()))?;
+    let conn = db::connect_read_only(&settings)
+        .with_context(|| format!("cannot open {}", source.display()))?;
+    let problems = db::check(&conn, Check::Full)
+        .with_context(|| format!("cannot check {}", source.display()))?;
     if let Some(first) = problems.first() {
         anyhow::bail!("{} is damaged: {first}", source.display());
     }
@@ -174,7 +218,8 @@ fn replace(source: &Path, target: &Path) -> anyhow::Result<()> {
             _ => {}
         }
     }
-    std::fs::rename(&copy, target).with_context(|| format!("cannot put {} into place", copy.display()))?;
+    std::fs::rename(&copy, target)
+        .with_context(|| format!("cannot put {} into place", copy.display()))?;
     os::sync_dir(folder)?;
     Ok(())
 }

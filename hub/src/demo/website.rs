@@ -276,7 +276,7 @@ impl Known {
         let late = seen.saturating_duration_since(done);
         match (expected.is_offline, expected.from) {
             (true, Origin::Till) => {
-                self.figures.offline_seen = self.figures.offline_seen.max(Some(seen))
+                self.figures.offline_seen = self.figures.offline_seen.max(Some(seen));
             }
             (true, Origin::File) => {}
             (false, Origin::Till) => self.figures.sale.push(late),

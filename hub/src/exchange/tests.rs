@@ -30,11 +30,16 @@ struct Agent {
 }
 
 async fn hub(folder: &tempfile::TempDir) -> Arc<Core> {
-    Core::open(DataFolder::existing(folder.path()).unwrap(), Init::Refuse).await.unwrap()
+    Core::open(DataFolder::existing(folder.path()).unwrap(), Init::Refuse)
+        .await
+        .unwrap()
 }
 
 async fn code(core: &Core, shop: &str) -> [u8; 16] {
-    let new = NewShop { shop: shop.parse().unwrap(), fields: Fields::default() };
+    let new = NewShop {
+        shop: shop.parse().unwrap(),
+        fields: Fields::default(),
+    };
     let code = shops::add(core, new).await.unwrap();
     sign::code_to_bytes(&code.code).unwrap()
 }
@@ -44,12 +49,28 @@ async fn enrolled(core: &Arc<Core>, shop: &str, seed: u8) -> Agent {
     let key = KeyPair::from_seed(&[seed; 32]).unwrap();
     let answer = enrol::answer(core, enrol_frame(code, &key)).await.unwrap();
     let answer = EnrolledV1::read(&frame::open(&answer).unwrap()).unwrap();
-    Agent { key, certificate: answer.certificate, log: Vec::new(), acked: 0, life: None, token: None, registers: 0 }
+    Agent {
+        key,
+        certificate: answer.certificate,
+        log: Vec::new(),
+        acked: 0,
+        life: None,
+        token: None,
+        registers: 0,
+    }
 }
 
 fn enrol_frame(code: [u8; 16], key: &KeyPair) -> Bytes {
-    let request = EnrolV1 { code, device: key.public().0, version: "1".into(), shop: None };
-    request.seal(|bytes| key.sign(bytes).unwrap().0).unwrap().into()
+    let request = EnrolV1 {
+        code,
+        device: key.public().0,
+        version: "1".into(),
+        shop: None,
+    };
+    request
+        .seal(|bytes| key.sign(bytes).unwrap().0)
+        .unwrap()
+        .into()
 }
 
 fn sale(barcode: &str, n: u32) -> Movement {
@@ -68,24 +89,39 @@ fn sale(barcode: &str, n: u32) -> Movement {
 
 impl Agent {
     fn at(&self, n: usize) -> Position {
-        self.log[..n].iter().fold(REPLICA.origin(), |at, movement| at.then(&movement.to_bytes()))
+        self.log[..n].iter().fold(REPLICA.origin(), |at, movement| {
+            at.then(&movement.to_bytes())
+        })
     }
 
     fn delta(&self) -> Delta {
-        let entries: Vec<Entry> = self.log[self.acked..].iter().cloned().map(Entry::new).collect();
+        let entries: Vec<Entry> = self.log[self.acked..]
+            .iter()
+            .cloned()
+            .map(Entry::new)
+            .collect();
         let all: Vec<Entry> = self.log.iter().cloned().map(Entry::new).collect();
-        let touched = |barcode: &vitrina_shared::Barcode| entries.iter().any(|e| e.movement.barcode == *barcode);
+        let touched = |barcode: &vitrina_shared::Barcode| {
+            entries.iter().any(|e| e.movement.barcode == *barcode)
+        };
         let totals = Delta::sums(&all)
             .unwrap()
             .into_iter()
             .filter(|((barcode, _), _)| touched(barcode))
-            .map(|((barcode, condition), total)| vitrina_shared::delta::RowTotal {
-                barcode: barcode.clone(),
-                condition,
-                total,
-            })
+            .map(
+                |((barcode, condition), total)| vitrina_shared::delta::RowTotal {
+                    barcode: barcode.clone(),
+                    condition,
+                    total,
+                },
+            )
             .collect();
-        Delta { replica: REPLICA, base: self.at(self.acked), entries, totals }
+        Delta {
+            replica: REPLICA,
+            base: self.at(self.acked),
+            entries,
+            totals,
+        }
     }
 
     fn request(&self, wait_ms: u32) -> Request {
@@ -106,23 +142,40 @@ impl Agent {
                 own: REPLICA,
                 hash: positions_hash([(REPLICA, head)]),
                 all: true,
-                list: vec![Shown { replica: REPLICA, acked: self.at(self.acked), head }],
+                list: vec![Shown {
+                    replica: REPLICA,
+                    acked: self.at(self.acked),
+                    head,
+                }],
             },
-            deltas: if pending > 0 { vec![self.delta()] } else { Vec::new() },
+            deltas: if pending > 0 {
+                vec![self.delta()]
+            } else {
+                Vec::new()
+            },
             token: self.token.clone(),
-            health: Some(HealthV1 { pending: pending as u64, ..HealthV1::default() }),
+            health: Some(HealthV1 {
+                pending: pending as u64,
+                ..HealthV1::default()
+            }),
             quarantine: Vec::new(),
             disagreements: None,
         }
     }
 
     async fn exchange(&mut self, core: &Arc<Core>, wait_ms: u32) -> Result<Answer, ExchangeError> {
-        let frame = self.request(wait_ms).seal(|bytes| self.key.sign(bytes).unwrap().0).unwrap();
+        let frame = self
+            .request(wait_ms)
+            .seal(|bytes| self.key.sign(bytes).unwrap().0)
+            .unwrap();
         let answer = super::answer(core, frame.into()).await?;
         let answer = Answer::read(&frame::open(&answer).unwrap()).unwrap();
         self.life = Some(answer.welcome.life);
         self.token.clone_from(&answer.token);
-        self.registers = answer.registers.as_ref().map_or(self.registers, |registers| registers.upto);
+        self.registers = answer
+            .registers
+            .as_ref()
+            .map_or(self.registers, |registers| registers.upto);
         if answer.positions == [(REPLICA, self.at(self.log.len()))] {
             self.acked = self.log.len();
         }
@@ -135,7 +188,10 @@ async fn a_code_opens_its_shop_once() {
     let folder = tempfile::tempdir().unwrap();
     let core = hub(&folder).await;
     let code = code(&core, "S1").await;
-    let (first, second) = (KeyPair::from_seed(&[1; 32]).unwrap(), KeyPair::from_seed(&[2; 32]).unwrap());
+    let (first, second) = (
+        KeyPair::from_seed(&[1; 32]).unwrap(),
+        KeyPair::from_seed(&[2; 32]).unwrap(),
+    );
 
     let used = enrol::answer(&core, enrol_frame(code, &first)).await;
     let again = enrol::answer(&core, enrol_frame(code, &second)).await;
@@ -154,12 +210,30 @@ async fn a_sale_is_merged_acknowledged_and_shown() {
 
     let answer = agent.exchange(&core, 0).await.unwrap();
 
-    assert_eq!(answer.replies, [Reply::Merged { replica: REPLICA.0, skip: 0 }]);
+    assert_eq!(
+        answer.replies,
+        [Reply::Merged {
+            replica: REPLICA.0,
+            skip: 0
+        }]
+    );
     assert_eq!(answer.positions, [(REPLICA, agent.at(1))]);
-    let kinds: Vec<u8> = answer.registers.unwrap().list.iter().map(|register| register.kind).collect();
+    let kinds: Vec<u8> = answer
+        .registers
+        .unwrap()
+        .list
+        .iter()
+        .map(|register| register.kind)
+        .collect();
     assert_eq!(kinds, [register::SETTINGS]);
     let item = crate::routes::item_json(&core.view().unwrap(), "A").unwrap();
-    assert_eq!((item["on_hand"].as_i64(), item["levels"][0]["confidence"].as_str()), (Some(-1), Some("live")));
+    assert_eq!(
+        (
+            item["on_hand"].as_i64(),
+            item["levels"][0]["confidence"].as_str()
+        ),
+        (Some(-1), Some("live"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,14 +243,22 @@ async fn only_the_holder_of_the_key_speaks_for_the_shop() {
     let agent = enrolled(&core, "S1", 1).await;
     let thief = KeyPair::from_seed(&[2; 32]).unwrap();
 
-    let stolen = agent.request(0).seal(|bytes| thief.sign(bytes).unwrap().0).unwrap();
+    let stolen = agent
+        .request(0)
+        .seal(|bytes| thief.sign(bytes).unwrap().0)
+        .unwrap();
     let mut request = agent.request(0);
     request.certificate.shop = "S2".into();
     request.hello.shop = "S2".into();
-    let other_shop = request.seal(|bytes| agent.key.sign(bytes).unwrap().0).unwrap();
+    let other_shop = request
+        .seal(|bytes| agent.key.sign(bytes).unwrap().0)
+        .unwrap();
 
     for frame in [stolen, other_shop] {
-        assert!(matches!(super::answer(&core, frame.into()).await, Err(ExchangeError::Unauthorized(_))));
+        assert!(matches!(
+            super::answer(&core, frame.into()).await,
+            Err(ExchangeError::Unauthorized(_))
+        ));
     }
 }
 
@@ -190,11 +272,27 @@ async fn an_agent_that_waits_is_told_of_its_settings() {
     let (set, waits) = (Arc::clone(&core), Arc::clone(&core));
     let waiting = tokio::spawn(async move { agent.exchange(&waits, 20_000).await });
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let fields = Fields { city: Some("Moscow".into()), ..Fields::default() };
-    shops::set(&set, "S1".parse().unwrap(), fields).await.unwrap();
-    let answer = tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap().unwrap();
+    let fields = Fields {
+        city: Some("Moscow".into()),
+        ..Fields::default()
+    };
+    shops::set(&set, "S1".parse().unwrap(), fields)
+        .await
+        .unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(5), waiting)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
 
-    assert!(answer.registers.unwrap().list.iter().any(|register| register.kind == register::SETTINGS));
+    assert!(
+        answer
+            .registers
+            .unwrap()
+            .list
+            .iter()
+            .any(|register| register.kind == register::SETTINGS)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,7 +318,13 @@ async fn a_hub_put_back_from_a_copy_is_noticed_and_filled_again() {
     let filled = agent.exchange(&core, 0).await.unwrap();
 
     assert_eq!(after.welcome.life.0, before.welcome.life.0 + 1);
-    assert_eq!(filled.replies, [Reply::Merged { replica: REPLICA.0, skip: 0 }]);
+    assert_eq!(
+        filled.replies,
+        [Reply::Merged {
+            replica: REPLICA.0,
+            skip: 0
+        }]
+    );
     assert_eq!(filled.welcome.life, after.welcome.life);
     assert_eq!(core.store.levels().unwrap()[0].on_hand, -2);
 }

@@ -35,13 +35,29 @@ pub(crate) struct Claim {
 
 impl Claims {
     /// What the hub says now.
-    pub(crate) fn new(life: HubLife, (pos, tag): (u64, u64), positions: &[(ReplicaId, Position)]) -> Self {
+    pub(crate) fn new(
+        life: HubLife,
+        (pos, tag): (u64, u64),
+        positions: &[(ReplicaId, Position)],
+    ) -> Self {
         let claim = |(replica, at): &(ReplicaId, Position)| {
             let mut chain = [0; CHAIN_BYTES];
-            chain.iter_mut().zip(at.chain.0).for_each(|(to, from)| *to = from);
-            Claim { replica: *replica, seq: at.seq, chain }
+            chain
+                .iter_mut()
+                .zip(at.chain.0)
+                .for_each(|(to, from)| *to = from);
+            Claim {
+                replica: *replica,
+                seq: at.seq,
+                chain,
+            }
         };
-        Self { life, pos, tag, positions: positions.iter().map(claim).collect() }
+        Self {
+            life,
+            pos,
+            tag,
+            positions: positions.iter().map(claim).collect(),
+        }
     }
 
     /// The token's bytes: the claims, then their tag for this shop.
@@ -71,8 +87,14 @@ impl Claims {
         if take::<1>(&mut bytes)? != [VERSION] {
             return None;
         }
-        let life = HubLife { ordinal: u64::from_le_bytes(take(&mut bytes)?), random: take(&mut bytes)? };
-        let (pos, tag) = (u64::from_le_bytes(take(&mut bytes)?), u64::from_le_bytes(take(&mut bytes)?));
+        let life = HubLife {
+            ordinal: u64::from_le_bytes(take(&mut bytes)?),
+            random: take(&mut bytes)?,
+        };
+        let (pos, tag) = (
+            u64::from_le_bytes(take(&mut bytes)?),
+            u64::from_le_bytes(take(&mut bytes)?),
+        );
         let mut positions = Vec::new();
         while !bytes.is_empty() {
             positions.push(Claim {
@@ -81,13 +103,24 @@ impl Claims {
                 chain: take(&mut bytes)?,
             });
         }
-        Some(Self { life, pos, tag, positions })
+        Some(Self {
+            life,
+            pos,
+            tag,
+            positions,
+        })
     }
 }
 
 /// What the tag covers: the claims and the shop they were made to.
 fn message(claims: &[u8], shop: &ShopId) -> Vec<u8> {
-    [b"vitrina.token.1\0", claims, b"\0", shop.as_str().as_bytes()].concat()
+    [
+        b"vitrina.token.1\0",
+        claims,
+        b"\0",
+        shop.as_str().as_bytes(),
+    ]
+    .concat()
 }
 
 fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
@@ -104,7 +137,10 @@ mod tests {
     fn a_token_is_the_hubs_word_to_one_shop() {
         let key = TagKey::new(&[7; 32]);
         let shop: ShopId = "S1".parse().unwrap();
-        let life = HubLife { ordinal: 3, random: [9; 16] };
+        let life = HubLife {
+            ordinal: 3,
+            random: [9; 16],
+        };
         let replica = ReplicaId([1; 16]);
         let claims = Claims::new(life, (17, 42), &[(replica, replica.origin())]);
 

@@ -49,7 +49,11 @@ pub(super) enum Ended {
 
 impl Default for Waiters {
     fn default() -> Self {
-        Self { devices: Mutex::default(), shops: Mutex::default(), stop: watch::Sender::new(false) }
+        Self {
+            devices: Mutex::default(),
+            shops: Mutex::default(),
+            stop: watch::Sender::new(false),
+        }
     }
 }
 
@@ -69,7 +73,10 @@ impl Waiters {
             twin_seen: None,
         });
         if known.boot != boot {
-            if known.before.is_some_and(|(before, at)| before == boot && now.duration_since(at) < TWIN_MEMORY) {
+            if known
+                .before
+                .is_some_and(|(before, at)| before == boot && now.duration_since(at) < TWIN_MEMORY)
+            {
                 known.twin_seen = Some(now);
             }
             known.before = Some((known.boot, now));
@@ -78,11 +85,22 @@ impl Waiters {
         known.latest.send_modify(|number| *number += 1);
         let latest = known.latest.subscribe();
         let number = *latest.borrow();
-        let has_twin = known.twin_seen.is_some_and(|at| now.duration_since(at) < TWIN_MEMORY);
+        let has_twin = known
+            .twin_seen
+            .is_some_and(|at| now.duration_since(at) < TWIN_MEMORY);
         drop(devices);
         let mut shops = lock(&self.shops);
-        let shop = shops.entry(shop.clone()).or_insert_with(|| watch::Sender::new(0)).subscribe();
-        Arrival { number, latest, shop, stop: self.stop.subscribe(), has_twin }
+        let shop = shops
+            .entry(shop.clone())
+            .or_insert_with(|| watch::Sender::new(0))
+            .subscribe();
+        Arrival {
+            number,
+            latest,
+            shop,
+            stop: self.stop.subscribe(),
+            has_twin,
+        }
     }
 
     /// There is something for a shop.
@@ -94,7 +112,9 @@ impl Waiters {
 
     /// There is something for every shop.
     pub(crate) fn wake_all(&self) {
-        lock(&self.shops).values().for_each(|waiting| waiting.send_modify(|count| *count += 1));
+        lock(&self.shops)
+            .values()
+            .for_each(|waiting| waiting.send_modify(|count| *count += 1));
     }
 
     /// The server stops: nobody waits any longer.

@@ -71,7 +71,11 @@ impl Found {
 pub(super) fn find(conn: &Connection, ask: &Ask) -> Result<Found, StoreError> {
     let life = lives::current(conn)?.ok_or(StoreError::Damaged("the hub has no life"))?;
     let logs = log::of_shop(conn, ask.shop.index)?;
-    let every: Vec<_> = logs.iter().map(|log| (log.name, log.head)).filter(|(_, head)| head.seq > Seq(0)).collect();
+    let every: Vec<_> = logs
+        .iter()
+        .map(|log| (log.name, log.head))
+        .filter(|(_, head)| head.seq > Seq(0))
+        .collect();
     let hash = positions_hash(every.iter().copied());
     let (mut positions, mut wanted) = (Vec::new(), Vec::new());
     let mut is_all_same = true;
@@ -79,7 +83,12 @@ pub(super) fn find(conn: &Connection, ask: &Ask) -> Result<Found, StoreError> {
         let log = logs.iter().find(|log| log.name == shown.replica);
         let head = log.map_or_else(|| shown.replica.origin(), |log| log.head);
         positions.push((shown.replica, head));
-        let outcome = ask.outcomes.iter().rev().find(|(name, _)| *name == shown.replica).map(|(_, outcome)| *outcome);
+        let outcome = ask
+            .outcomes
+            .iter()
+            .rev()
+            .find(|(name, _)| *name == shown.replica)
+            .map(|(_, outcome)| *outcome);
         let relation = decide::relate(head, shown, outcome, |seq| match log {
             Some(log) => log::chain_at(conn, log, seq),
             None => Ok(head.chain),
@@ -90,7 +99,10 @@ pub(super) fn find(conn: &Connection, ask: &Ask) -> Result<Found, StoreError> {
         }
     }
     if ask.all {
-        for log in logs.iter().filter(|log| ask.shown.iter().all(|shown| shown.replica != log.name)) {
+        for log in logs
+            .iter()
+            .filter(|log| ask.shown.iter().all(|shown| shown.replica != log.name))
+        {
             positions.push((log.name, log.head));
             if log.head.seq > Seq(0) {
                 is_all_same = false;
@@ -99,7 +111,11 @@ pub(super) fn find(conn: &Connection, ask: &Ask) -> Result<Found, StoreError> {
         }
     }
     let (deltas, is_cut) = deltas(conn, &wanted)?;
-    let cursor = if ask.life == Some(life) { ask.registers } else { 0 };
+    let cursor = if ask.life == Some(life) {
+        ask.registers
+    } else {
+        0
+    };
     let (registers, is_more) = match registers::after(conn, &ask.shop.shop, cursor)? {
         Some((list, is_more)) => (Some(list), is_more),
         None => (None, false),
@@ -123,7 +139,10 @@ pub(super) fn find(conn: &Connection, ask: &Ask) -> Result<Found, StoreError> {
 }
 
 /// The movements that the agent lacks, as many as fit; whether there are more.
-fn deltas(conn: &Connection, wanted: &[(&log::Log, Seq)]) -> Result<(Vec<Delta>, bool), StoreError> {
+fn deltas(
+    conn: &Connection,
+    wanted: &[(&log::Log, Seq)],
+) -> Result<(Vec<Delta>, bool), StoreError> {
     let (mut movements, mut bytes) = (MAX_MOVEMENTS, MAX_BYTES);
     let mut deltas = Vec::new();
     for (log, from) in wanted {

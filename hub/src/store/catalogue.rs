@@ -20,11 +20,13 @@ const VARIANTS: &str = "SELECT barcode FROM alias WHERE kind = 2 AND (code = ?1 
 const FIND_PRODUCT: &str = "SELECT item FROM product WHERE external_id = ?1";
 const SET_PRODUCT: &str = "INSERT INTO product (external_id, item) VALUES (?1, ?2) \
     ON CONFLICT (external_id) DO UPDATE SET item = excluded.item WHERE item <> excluded.item";
-const BEGIN: &str = "INSERT INTO import (id, name, started_at, state, report) VALUES (?1, ?2, ?3, 'running', '{}')";
+const BEGIN: &str =
+    "INSERT INTO import (id, name, started_at, state, report) VALUES (?1, ?2, ?3, 'running', '{}')";
 const END: &str = "UPDATE import SET state = ?2, finished_at = ?3, report = ?4 WHERE id = ?1";
 const ABANDON: &str = "UPDATE import SET state = 'failed', finished_at = ?1, \
     report = '{\"error\":\"the hub was stopped; import the file again\"}' WHERE state = 'running'";
-const ONE: &str = "SELECT id, name, started_at, finished_at, state, report FROM import WHERE id = ?1";
+const ONE: &str =
+    "SELECT id, name, started_at, finished_at, state, report FROM import WHERE id = ?1";
 const LATEST: &str = "SELECT id, name, started_at, finished_at, state, report FROM import ORDER BY started_at DESC LIMIT ?1";
 
 const ALIAS: u8 = 1;
@@ -102,7 +104,10 @@ pub(crate) struct ImportRow {
 }
 
 #[expect(clippy::ref_option, reason = "serde hands the field over so")]
-fn rfc3339_or_null<S: serde::Serializer>(at: &Option<TimeMs>, serializer: S) -> Result<S::Ok, S::Error> {
+fn rfc3339_or_null<S: serde::Serializer>(
+    at: &Option<TimeMs>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match at {
         Some(at) => super::rfc3339(at, serializer),
         None => serializer.serialize_none(),
@@ -114,15 +119,29 @@ pub(super) fn write(txn: &mut Txn<'_>, rows: Vec<CatalogueRow>) -> Result<Writte
     let mut written = Written::default();
     for row in rows {
         match row {
-            CatalogueRow::Item { barcodes, says } => write_item(txn, &barcodes, &says, &mut written)?,
-            CatalogueRow::Alias { code, barcode } => write_alias(txn, &code, ALIAS, &barcode, &mut written)?,
+            CatalogueRow::Item { barcodes, says } => {
+                write_item(txn, &barcodes, &says, &mut written)?;
+            }
+            CatalogueRow::Alias { code, barcode } => {
+                write_alias(txn, &code, ALIAS, &barcode, &mut written)?;
+            }
             CatalogueRow::Price { code, price } => {
-                let says = Item { price: Some(price), ..Item::default() };
+                let says = Item {
+                    price: Some(price),
+                    ..Item::default()
+                };
                 match barcode_of(txn.conn, &code)? {
                     Some(barcode) => change_item(txn, &barcode, &says, &mut written)?,
                     // Goods whose barcodes are still to come keep it for them.
                     None if product(txn.conn, &code)?.is_some() => {
-                        write_product(txn, &Item { external_id: Some(code), ..says }, &mut written)?;
+                        write_product(
+                            txn,
+                            &Item {
+                                external_id: Some(code),
+                                ..says
+                            },
+                            &mut written,
+                        )?;
                     }
                     None => written.unknown.push(code),
                 }
@@ -151,9 +170,19 @@ fn write_item(
         // What the goods' own record says of every variant; the variant's words win.
         let goods = id.split('#').next().unwrap_or(id);
         let general = product(txn.conn, goods)?.unwrap_or_default();
-        let own = if goods == id { None } else { product(txn.conn, id)? };
+        let own = if goods == id {
+            None
+        } else {
+            product(txn.conn, id)?
+        };
         let before = own.map_or_else(|| general.clone(), |own| merged(&general, &own));
-        says = merged(&Item { external_id: None, ..before }, &says);
+        says = merged(
+            &Item {
+                external_id: None,
+                ..before
+            },
+            &says,
+        );
     }
     for other in barcodes.iter().skip(1) {
         write_alias(txn, other.as_str(), ALIAS, &barcode, written)?;
@@ -163,24 +192,43 @@ fn write_item(
 
 /// Goods without a barcode: kept for their variants, and told to those that are there already.
 fn write_product(txn: &mut Txn<'_>, says: &Item, written: &mut Written) -> Result<(), StoreError> {
-    let Some(id) = &says.external_id else { return Ok(()) };
+    let Some(id) = &says.external_id else {
+        return Ok(());
+    };
     let stored = product(txn.conn, id)?.unwrap_or_default();
     let json = to_json(&merged(&stored, says))?;
-    if txn.conn.prepare_cached(SET_PRODUCT)?.execute(params![id, json])? == 0 {
+    if txn
+        .conn
+        .prepare_cached(SET_PRODUCT)?
+        .execute(params![id, json])?
+        == 0
+    {
         return Ok(());
     }
     written.changed += 1;
     let variants: Vec<String> = {
         let mut statement = txn.conn.prepare_cached(VARIANTS)?;
-        statement.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?
+        statement
+            .query_map([id], |row| row.get(0))?
+            .collect::<Result<_, _>>()?
     };
     for variant in variants {
         let variant = barcode(&variant)?;
         let own = item(txn.conn, &variant)?.unwrap_or_default();
-        let general = Item { external_id: None, price: None, ..says.clone() };
+        let general = Item {
+            external_id: None,
+            price: None,
+            ..says.clone()
+        };
         let price = own.price.or(says.price);
         // The general words change what was general; what the variant says for itself (size, stone) stays.
-        let mut both = merged(&own, &Item { attributes: BTreeMap::new(), ..general.clone() });
+        let mut both = merged(
+            &own,
+            &Item {
+                attributes: BTreeMap::new(),
+                ..general.clone()
+            },
+        );
         for (name, value) in general.attributes {
             both.attributes.entry(name).or_insert(value);
         }
@@ -200,29 +248,61 @@ fn write_alias(
     if code.is_empty() || code == barcode.as_str() {
         return Ok(());
     }
-    if txn.conn.prepare_cached(SET_ALIAS)?.execute(params![code, kind_of, barcode.as_str()])? == 0 {
+    if txn
+        .conn
+        .prepare_cached(SET_ALIAS)?
+        .execute(params![code, kind_of, barcode.as_str()])?
+        == 0
+    {
         return Ok(());
     }
     written.changed += 1;
     if kind_of == ALIAS {
-        registers::put(txn, kind::ALIAS, code, &to_json(&Alias { barcode: barcode.to_string() })?)?;
+        registers::put(
+            txn,
+            kind::ALIAS,
+            code,
+            &to_json(&Alias {
+                barcode: barcode.to_string(),
+            })?,
+        )?;
     }
-    txn.change(Change::Alias { alias: code.to_owned(), barcode: Some(barcode.clone()) });
+    txn.change(Change::Alias {
+        alias: code.to_owned(),
+        barcode: Some(barcode.clone()),
+    });
     Ok(())
 }
 
-fn change_item(txn: &mut Txn<'_>, barcode: &Barcode, says: &Item, written: &mut Written) -> Result<(), StoreError> {
+fn change_item(
+    txn: &mut Txn<'_>,
+    barcode: &Barcode,
+    says: &Item,
+    written: &mut Written,
+) -> Result<(), StoreError> {
     let stored = item(txn.conn, barcode)?;
     let new = merged(&stored.clone().unwrap_or_default(), says);
-    if stored.as_ref() == Some(&new) { Ok(()) } else { set_item(txn, barcode, &new, written) }
+    if stored.as_ref() == Some(&new) {
+        Ok(())
+    } else {
+        set_item(txn, barcode, &new, written)
+    }
 }
 
-fn set_item(txn: &mut Txn<'_>, barcode: &Barcode, new: &Item, written: &mut Written) -> Result<(), StoreError> {
+fn set_item(
+    txn: &mut Txn<'_>,
+    barcode: &Barcode,
+    new: &Item,
+    written: &mut Written,
+) -> Result<(), StoreError> {
     if !registers::put(txn, kind::ITEM, barcode.as_str(), &to_json(new)?)? {
         return Ok(());
     }
     written.changed += 1;
-    txn.change(Change::Item { barcode: barcode.clone(), item: Some(new.clone()) });
+    txn.change(Change::Item {
+        barcode: barcode.clone(),
+        item: Some(new.clone()),
+    });
     for level in totals::touch_levels(txn, barcode)? {
         txn.change(Change::Level(level));
     }
@@ -238,7 +318,10 @@ fn merged(before: &Item, says: &Item) -> Item {
         name: says.name.clone().or_else(|| before.name.clone()),
         attributes,
         price: says.price.or(before.price),
-        external_id: says.external_id.clone().or_else(|| before.external_id.clone()),
+        external_id: says
+            .external_id
+            .clone()
+            .or_else(|| before.external_id.clone()),
         unique: says.unique || before.unique,
     }
 }
@@ -251,13 +334,18 @@ fn item(conn: &Connection, barcode: &Barcode) -> Result<Option<Item>, StoreError
 }
 
 fn product(conn: &Connection, external_id: &str) -> Result<Option<Item>, StoreError> {
-    let text: Option<String> =
-        conn.prepare_cached(FIND_PRODUCT)?.query_row([external_id], |row| row.get(0)).optional()?;
+    let text: Option<String> = conn
+        .prepare_cached(FIND_PRODUCT)?
+        .query_row([external_id], |row| row.get(0))
+        .optional()?;
     text.map(|text| from_json(&text)).transpose()
 }
 
 fn alias(conn: &Connection, code: &str) -> Result<Option<Barcode>, StoreError> {
-    let text: Option<String> = conn.prepare_cached(FIND_ALIAS)?.query_row([code], |row| row.get(0)).optional()?;
+    let text: Option<String> = conn
+        .prepare_cached(FIND_ALIAS)?
+        .query_row([code], |row| row.get(0))
+        .optional()?;
     text.map(|text| barcode(&text)).transpose()
 }
 
@@ -266,8 +354,11 @@ fn barcode_of(conn: &Connection, code: &str) -> Result<Option<Barcode>, StoreErr
     if let Some(barcode) = alias(conn, code)? {
         return Ok(Some(barcode));
     }
-    let Ok(own) = code.parse::<Barcode>() else { return Ok(None) };
-    let is_known = item(conn, &own)?.is_some() || super::sqlite::find_barcode(conn, own.as_str())?.is_some();
+    let Ok(own) = code.parse::<Barcode>() else {
+        return Ok(None);
+    };
+    let is_known =
+        item(conn, &own)?.is_some() || super::sqlite::find_barcode(conn, own.as_str())?.is_some();
     Ok(is_known.then_some(own))
 }
 
@@ -276,7 +367,8 @@ fn barcode(text: &str) -> Result<Barcode, StoreError> {
 }
 
 fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|_| StoreError::Damaged("a value cannot be written as JSON"))
+    serde_json::to_string(value)
+        .map_err(|_| StoreError::Damaged("a value cannot be written as JSON"))
 }
 
 fn from_json(text: &str) -> Result<Item, StoreError> {
@@ -285,14 +377,22 @@ fn from_json(text: &str) -> Result<Item, StoreError> {
 
 /// An import begins.
 pub(super) fn begin(txn: &Txn<'_>, id: &str, name: &str) -> Result<(), StoreError> {
-    txn.conn.prepare_cached(BEGIN)?.execute(params![id, name, txn.now.0])?;
+    txn.conn
+        .prepare_cached(BEGIN)?
+        .execute(params![id, name, txn.now.0])?;
     Ok(())
 }
 
 /// It ended.
 pub(super) fn end(txn: &Txn<'_>, id: &str, end: &ImportEnd) -> Result<(), StoreError> {
-    let state = if end.error.is_some() { "failed" } else { "done" };
-    txn.conn.prepare_cached(END)?.execute(params![id, state, txn.now.0, to_json(end)?])?;
+    let state = if end.error.is_some() {
+        "failed"
+    } else {
+        "done"
+    };
+    txn.conn
+        .prepare_cached(END)?
+        .execute(params![id, state, txn.now.0, to_json(end)?])?;
     Ok(())
 }
 
@@ -310,7 +410,8 @@ fn import_row(row: &Row<'_>) -> Result<ImportRow, StoreError> {
         started_at: TimeMs(row.get(2)?),
         finished_at: row.get::<_, Option<i64>>(3)?.map(TimeMs),
         state: row.get(4)?,
-        end: serde_json::from_str(&report).map_err(|_| StoreError::Damaged("an import cannot be read"))?,
+        end: serde_json::from_str(&report)
+            .map_err(|_| StoreError::Damaged("an import cannot be read"))?,
     })
 }
 

@@ -9,7 +9,8 @@ use super::sqlite::Txn;
 use super::{StoreError, lives};
 use crate::change::{Change, ShopHealth, ShopRow};
 
-const HEARD: &str = "SELECT exchange, complete, source, health FROM heard WHERE shop = ?1 AND life = ?2";
+const HEARD: &str =
+    "SELECT exchange, complete, source, health FROM heard WHERE shop = ?1 AND life = ?2";
 const SET_HEARD: &str = "INSERT INTO heard (shop, life, exchange, complete, source, health) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
     ON CONFLICT (shop) DO UPDATE SET life = excluded.life, exchange = excluded.exchange, complete = excluded.complete, \
     source = excluded.source, health = excluded.health";
@@ -33,9 +34,11 @@ const DISAGREEMENTS: &str = "SELECT shop.name, d.barcode, d.condition, d.stated,
 const DECIDE: &str = "INSERT OR REPLACE INTO decision (shop, target, kind, made_at, sent_at) \
     SELECT q.shop, q.id, ?3, ?4, NULL FROM quarantine AS q JOIN shop ON shop.id = q.shop \
     WHERE q.id = ?1 AND q.state = 0 AND (?2 IS NULL OR shop.name = ?2)";
-const DECISION_IS_DONE: &str = "DELETE FROM decision WHERE shop = ?1 AND target = ?2 AND (?3 <> 0 OR sent_at IS NOT NULL)";
+const DECISION_IS_DONE: &str =
+    "DELETE FROM decision WHERE shop = ?1 AND target = ?2 AND (?3 <> 0 OR sent_at IS NOT NULL)";
 const DECISIONS: &str = "SELECT target, kind FROM decision WHERE shop = ?1 AND (sent_at IS NULL OR sent_at < ?2) LIMIT 200";
-const DECISIONS_SENT: &str = "UPDATE decision SET sent_at = ?2 WHERE shop = ?1 AND (sent_at IS NULL OR sent_at < ?3)";
+const DECISIONS_SENT: &str =
+    "UPDATE decision SET sent_at = ?2 WHERE shop = ?1 AND (sent_at IS NULL OR sent_at < ?3)";
 
 /// A decision is told again when the shop has not shown for so long that it is done.
 const TELL_AGAIN_MS: i64 = 60_000;
@@ -111,20 +114,37 @@ pub(super) fn of(conn: &Connection, shop: &ShopRow) -> Result<(Heard, ShopHealth
         .prepare_cached(HEARD)?
         .query_row(params![shop.index, life], |row| {
             let at = |i| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(i)?.map(TimeMs));
-            let heard = Heard { exchange: at(0)?, complete: at(1)?, source: at(2)?, source_every_ms };
+            let heard = Heard {
+                exchange: at(0)?,
+                complete: at(1)?,
+                source: at(2)?,
+                source_every_ms,
+            };
             Ok((heard, row.get::<_, String>(3)?))
         })
         .optional()?;
     Ok(match found {
         Some((heard, health)) => (heard, serde_json::from_str(&health).unwrap_or_default()),
-        None => (Heard { source_every_ms, ..Heard::default() }, ShopHealth::default()),
+        None => (
+            Heard {
+                source_every_ms,
+                ..Heard::default()
+            },
+            ShopHealth::default(),
+        ),
     })
 }
 
 /// The shop was heard from.
-pub(super) fn set(txn: &mut Txn<'_>, shop: &ShopRow, heard: Heard, status: ShopHealth) -> Result<(), StoreError> {
+pub(super) fn set(
+    txn: &mut Txn<'_>,
+    shop: &ShopRow,
+    heard: Heard,
+    status: ShopHealth,
+) -> Result<(), StoreError> {
     let life = lives::current(txn.conn)?.map_or(0, |life| life.ordinal.cast_signed());
-    let health = serde_json::to_string(&status).map_err(|_| StoreError::Damaged("a value cannot be written as JSON"))?;
+    let health = serde_json::to_string(&status)
+        .map_err(|_| StoreError::Damaged("a value cannot be written as JSON"))?;
     txn.conn.prepare_cached(SET_HEARD)?.execute(params![
         shop.index,
         life,
@@ -133,12 +153,20 @@ pub(super) fn set(txn: &mut Txn<'_>, shop: &ShopRow, heard: Heard, status: ShopH
         heard.source.map(|at| at.0),
         health
     ])?;
-    txn.change(Change::Heard { shop: shop.index, heard, status });
+    txn.change(Change::Heard {
+        shop: shop.index,
+        heard,
+        status,
+    });
     Ok(())
 }
 
 /// What a shop says of its quarantine; a decision about a record that it shows again is done.
-pub(super) fn set_quarantine(txn: &Txn<'_>, shop: u32, records: &[QuarantinedV1]) -> Result<(), StoreError> {
+pub(super) fn set_quarantine(
+    txn: &Txn<'_>,
+    shop: u32,
+    records: &[QuarantinedV1],
+) -> Result<(), StoreError> {
     for record in records {
         let line = record.line.map(u64::cast_signed);
         txn.conn.prepare_cached(SET_QUARANTINED)?.execute(params![
@@ -152,14 +180,24 @@ pub(super) fn set_quarantine(txn: &Txn<'_>, shop: u32, records: &[QuarantinedV1]
             line,
             record.record
         ])?;
-        txn.conn.prepare_cached(DECISION_IS_DONE)?.execute(params![shop, record.id, record.state])?;
+        txn.conn.prepare_cached(DECISION_IS_DONE)?.execute(params![
+            shop,
+            record.id,
+            record.state
+        ])?;
     }
     Ok(())
 }
 
 /// The shop's whole list of disagreements.
-pub(super) fn set_disagreements(txn: &Txn<'_>, shop: u32, list: &[DisagreementV1]) -> Result<(), StoreError> {
-    txn.conn.prepare_cached(FORGET_DISAGREEMENTS)?.execute([shop])?;
+pub(super) fn set_disagreements(
+    txn: &Txn<'_>,
+    shop: u32,
+    list: &[DisagreementV1],
+) -> Result<(), StoreError> {
+    txn.conn
+        .prepare_cached(FORGET_DISAGREEMENTS)?
+        .execute([shop])?;
     for row in list {
         txn.conn.prepare_cached(ADD_DISAGREEMENT)?.execute(params![
             shop,
@@ -179,7 +217,9 @@ fn record(row: &Row<'_>) -> Result<QuarantineRow, StoreError> {
     let id: [u8; 16] = row.get(1)?;
     let shop: String = row.get(0)?;
     Ok(QuarantineRow {
-        shop: shop.parse().map_err(|_| StoreError::Damaged("a shop has a name that is none"))?,
+        shop: shop
+            .parse()
+            .map_err(|_| StoreError::Damaged("a shop has a name that is none"))?,
         id: vitrina_host::sign::hex(&id),
         at: TimeMs(row.get(2)?),
         state: match row.get(3)? {
@@ -201,7 +241,10 @@ fn record(row: &Row<'_>) -> Result<QuarantineRow, StoreError> {
 }
 
 /// Every open record, of one shop or of all.
-pub(super) fn quarantine(conn: &Connection, shop: Option<&ShopId>) -> Result<Vec<QuarantineRow>, StoreError> {
+pub(super) fn quarantine(
+    conn: &Connection,
+    shop: Option<&ShopId>,
+) -> Result<Vec<QuarantineRow>, StoreError> {
     let mut statement = conn.prepare_cached(QUARANTINE)?;
     let mut rows = statement.query([shop.map(ShopId::as_str)])?;
     let mut records = Vec::new();
@@ -212,7 +255,10 @@ pub(super) fn quarantine(conn: &Connection, shop: Option<&ShopId>) -> Result<Vec
 }
 
 /// The records of one name: one, or the same one at several shops.
-pub(super) fn quarantined(conn: &Connection, id: [u8; 16]) -> Result<Vec<QuarantineRow>, StoreError> {
+pub(super) fn quarantined(
+    conn: &Connection,
+    id: [u8; 16],
+) -> Result<Vec<QuarantineRow>, StoreError> {
     let mut statement = conn.prepare_cached(QUARANTINED)?;
     let mut rows = statement.query([id])?;
     let mut records = Vec::new();
@@ -223,14 +269,19 @@ pub(super) fn quarantined(conn: &Connection, id: [u8; 16]) -> Result<Vec<Quarant
 }
 
 /// Every disagreement, of one shop or of all.
-pub(super) fn disagreements(conn: &Connection, shop: Option<&ShopId>) -> Result<Vec<DisagreementRow>, StoreError> {
+pub(super) fn disagreements(
+    conn: &Connection,
+    shop: Option<&ShopId>,
+) -> Result<Vec<DisagreementRow>, StoreError> {
     let mut statement = conn.prepare_cached(DISAGREEMENTS)?;
     let mut rows = statement.query([shop.map(ShopId::as_str)])?;
     let mut list = Vec::new();
     while let Some(row) = rows.next()? {
         let shop: String = row.get(0)?;
         list.push(DisagreementRow {
-            shop: shop.parse().map_err(|_| StoreError::Damaged("a shop has a name that is none"))?,
+            shop: shop
+                .parse()
+                .map_err(|_| StoreError::Damaged("a shop has a name that is none"))?,
             barcode: row.get(1)?,
             condition: vitrina_shared::Condition::of_number(row.get(2)?).to_string(),
             stated: row.get(3)?,
@@ -244,18 +295,32 @@ pub(super) fn disagreements(conn: &Connection, shop: Option<&ShopId>) -> Result<
 }
 
 /// Decides about an open record; false where there is none of that name.
-pub(super) fn decide(txn: &Txn<'_>, id: [u8; 16], shop: Option<&ShopId>, verdict: Verdict) -> Result<bool, StoreError> {
+pub(super) fn decide(
+    txn: &Txn<'_>,
+    id: [u8; 16],
+    shop: Option<&ShopId>,
+    verdict: Verdict,
+) -> Result<bool, StoreError> {
     let kind = match verdict {
         Verdict::Retry => RETRY,
         Verdict::Force => FORCE,
         Verdict::Drop => DROP,
     };
-    let made = txn.conn.prepare_cached(DECIDE)?.execute(params![id, shop.map(ShopId::as_str), kind, txn.now.0])?;
+    let made = txn.conn.prepare_cached(DECIDE)?.execute(params![
+        id,
+        shop.map(ShopId::as_str),
+        kind,
+        txn.now.0
+    ])?;
     Ok(made > 0)
 }
 
 /// What the shop must be told now. A decision is told until the shop shows its record again.
-pub(super) fn decisions(conn: &Connection, shop: u32, now: TimeMs) -> Result<Vec<DecisionV1>, StoreError> {
+pub(super) fn decisions(
+    conn: &Connection,
+    shop: u32,
+    now: TimeMs,
+) -> Result<Vec<DecisionV1>, StoreError> {
     let mut statement = conn.prepare_cached(DECISIONS)?;
     let rows = statement.query_map(params![shop, now.0 - TELL_AGAIN_MS], |row| {
         let id = row.get(0)?;
@@ -270,6 +335,10 @@ pub(super) fn decisions(conn: &Connection, shop: u32, now: TimeMs) -> Result<Vec
 
 /// They were told.
 pub(super) fn decisions_sent(txn: &Txn<'_>, shop: u32) -> Result<(), StoreError> {
-    txn.conn.prepare_cached(DECISIONS_SENT)?.execute(params![shop, txn.now.0, txn.now.0 - TELL_AGAIN_MS])?;
+    txn.conn.prepare_cached(DECISIONS_SENT)?.execute(params![
+        shop,
+        txn.now.0,
+        txn.now.0 - TELL_AGAIN_MS
+    ])?;
     Ok(())
 }

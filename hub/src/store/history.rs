@@ -94,7 +94,9 @@ pub(crate) struct Explained {
 impl MovementFilter {
     fn takes(&self, row: &MovementRow) -> bool {
         let movement = &row.movement;
-        self.barcode.as_ref().is_none_or(|barcode| *barcode == movement.barcode)
+        self.barcode
+            .as_ref()
+            .is_none_or(|barcode| *barcode == movement.barcode)
             && self.kind.is_none_or(|kind| kind == movement.kind)
             && self.from.is_none_or(|from| movement.at >= from)
             && self.to.is_none_or(|to| movement.at < to)
@@ -132,7 +134,10 @@ struct Names {
 
 impl Names {
     fn read(conn: &Connection) -> Result<Self, StoreError> {
-        let shops = shops::all(conn)?.into_iter().map(|shop| (shop.index, shop.shop)).collect();
+        let shops = shops::all(conn)?
+            .into_iter()
+            .map(|shop| (shop.index, shop.shop))
+            .collect();
         let mut statement = conn.prepare_cached(REPLICAS)?;
         let replicas = statement
             .query_map([], |row| Ok((row.get(0)?, ReplicaId(row.get(1)?))))?
@@ -140,10 +145,22 @@ impl Names {
         Ok(Self { shops, replicas })
     }
 
-    fn row(&self, run: &Run, seq: u64, counts: bool, body: &[u8]) -> Result<MovementRow, StoreError> {
+    fn row(
+        &self,
+        run: &Run,
+        seq: u64,
+        counts: bool,
+        body: &[u8],
+    ) -> Result<MovementRow, StoreError> {
         let movement = log::read_body(body)?;
-        let shop = self.shops.get(&run.shop).ok_or(StoreError::Damaged("a movement's shop is gone"))?;
-        let replica = self.replicas.get(&run.replica).ok_or(StoreError::Damaged("a movement's replica is gone"))?;
+        let shop = self
+            .shops
+            .get(&run.shop)
+            .ok_or(StoreError::Damaged("a movement's shop is gone"))?;
+        let replica = self
+            .replicas
+            .get(&run.replica)
+            .ok_or(StoreError::Damaged("a movement's replica is gone"))?;
         Ok(MovementRow {
             id: movement.id(shop),
             shop: shop.clone(),
@@ -157,13 +174,24 @@ impl Names {
     }
 
     /// The movements of a run with seq within `from..=to`, ascending.
-    fn rows(&self, conn: &Connection, run: &Run, (from, to): (u64, u64)) -> Result<Vec<MovementRow>, StoreError> {
+    fn rows(
+        &self,
+        conn: &Connection,
+        run: &Run,
+        (from, to): (u64, u64),
+    ) -> Result<Vec<MovementRow>, StoreError> {
         let mut statement = conn.prepare_cached(MOVEMENTS)?;
-        let mut found = statement.query(params![run.replica, from.cast_signed(), to.cast_signed()])?;
+        let mut found =
+            statement.query(params![run.replica, from.cast_signed(), to.cast_signed()])?;
         let mut rows = Vec::new();
         while let Some(row) = found.next()? {
             let seq = row.get::<_, i64>(0)?.cast_unsigned();
-            rows.push(self.row(run, seq, row.get(1)?, row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)?);
+            rows.push(self.row(
+                run,
+                seq,
+                row.get(1)?,
+                row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?,
+            )?);
         }
         Ok(rows)
     }
@@ -179,7 +207,13 @@ pub(super) fn page(
     let names = Names::read(conn)?;
     let upper = before.map_or(i64::MAX, u64::cast_signed);
     if let Some(barcode) = &filter.barcode {
-        return page_of_barcode(conn, &names, (filter, barcode), upper.cast_unsigned(), limit);
+        return page_of_barcode(
+            conn,
+            &names,
+            (filter, barcode),
+            upper.cast_unsigned(),
+            limit,
+        );
     }
     let shop = match &filter.shop {
         None => None,
@@ -197,7 +231,8 @@ pub(super) fn page(
     let mut looked_at = 0;
     while let Some(row) = found.next()? {
         let run = run(row)?;
-        let last = (run.first + run.count - 1).min((run.first + (upper.cast_unsigned() - run.pos)).saturating_sub(1));
+        let last = (run.first + run.count - 1)
+            .min((run.first + (upper.cast_unsigned() - run.pos)).saturating_sub(1));
         for row in names.rows(conn, &run, (run.first, last))?.into_iter().rev() {
             looked_at += 1;
             if page.rows.len() == limit || looked_at > MAX_LOOKED_AT {
@@ -222,7 +257,11 @@ fn page_of_barcode(
     let mut rows = of_barcode(conn, names, barcode, filter.shop.as_ref())?;
     rows.retain(|row| row.pos < upper && filter.takes(row));
     rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.pos));
-    let next = if rows.len() > limit { rows.get(limit).map(|row| row.pos + 1) } else { None };
+    let next = if rows.len() > limit {
+        rows.get(limit).map(|row| row.pos + 1)
+    } else {
+        None
+    };
     rows.truncate(limit);
     Ok(MovementPage { rows, next })
 }
@@ -234,9 +273,15 @@ fn of_barcode(
     barcode: &Barcode,
     shop: Option<&ShopId>,
 ) -> Result<Vec<MovementRow>, StoreError> {
-    let Some(id) = find_barcode(conn, barcode.as_str())? else { return Ok(Vec::new()) };
+    let Some(id) = find_barcode(conn, barcode.as_str())? else {
+        return Ok(Vec::new());
+    };
     let mut rows = Vec::new();
-    for (index, _) in names.shops.iter().filter(|(_, name)| shop.is_none_or(|shop| *shop == **name)) {
+    for (index, _) in names
+        .shops
+        .iter()
+        .filter(|(_, name)| shop.is_none_or(|shop| *shop == **name))
+    {
         let mut statement = conn.prepare_cached(LAST_OF_LEVEL)?;
         let lasts: Vec<(i64, i64)> = statement
             .query_map(params![index, id], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -264,7 +309,9 @@ fn link(
 ) -> Result<(u64, MovementRow), StoreError> {
     let (pos, first, received_at): (i64, i64, i64) = conn
         .prepare_cached(RUN_OF)?
-        .query_row(params![replica, seq.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        .query_row(params![replica, seq.cast_signed()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
     let run = Run {
         pos: pos.cast_unsigned(),
         shop,
@@ -275,7 +322,9 @@ fn link(
     };
     let (prev, counts, body): (i64, bool, Vec<u8>) = conn
         .prepare_cached(LINK)?
-        .query_row(params![replica, seq.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        .query_row(params![replica, seq.cast_signed()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
     Ok((prev.cast_unsigned(), names.row(&run, seq, counts, &body)?))
 }
 
@@ -294,7 +343,10 @@ pub(super) fn feed(
         .query_row([since.cast_signed()], |row| row.get(0))
         .optional()?
         .flatten();
-    let mut feed = MovementFeed { upto: since, ..MovementFeed::default() };
+    let mut feed = MovementFeed {
+        upto: since,
+        ..MovementFeed::default()
+    };
     let mut looked_at = 0;
     let mut statement = conn.prepare_cached(UP)?;
     let mut found = statement.query([begins.unwrap_or(0)])?;
@@ -309,7 +361,12 @@ pub(super) fn feed(
             looked_at += 1;
             feed.upto = row.pos;
             let speaks = row.counts
-                || voids::speaks_for_id(conn, (run.shop, &row.shop), (row.replica, row.seq.0), &row.movement)?;
+                || voids::speaks_for_id(
+                    conn,
+                    (run.shop, &row.shop),
+                    (row.replica, row.seq.0),
+                    &row.movement,
+                )?;
             if speaks && filter.takes(&row) {
                 feed.rows.push(row);
             }
@@ -333,9 +390,19 @@ pub(super) fn explain(
     });
     let mut explained: Vec<Explained> = Vec::with_capacity(rows.len());
     for row in rows {
-        let before = explained.last().filter(|last| last.row.shop == row.shop).map_or(0, |last| last.sum);
-        let units = if row.counts { row.movement.qty.units() } else { 0 };
-        explained.push(Explained { sum: before.saturating_add(units), row });
+        let before = explained
+            .last()
+            .filter(|last| last.row.shop == row.shop)
+            .map_or(0, |last| last.sum);
+        let units = if row.counts {
+            row.movement.qty.units()
+        } else {
+            0
+        };
+        explained.push(Explained {
+            sum: before.saturating_add(units),
+            row,
+        });
     }
     Ok(explained)
 }

@@ -20,7 +20,9 @@ pub(super) fn all(conn: &Connection) -> Result<Vec<KeyRow>, StoreError> {
         let role: String = row.get(1)?;
         keys.push(KeyRow {
             name: row.get(0)?,
-            role: role.parse().map_err(|_| StoreError::Damaged("a key has a role that is none"))?,
+            role: role
+                .parse()
+                .map_err(|_| StoreError::Damaged("a key has a role that is none"))?,
             hash: row.get(2)?,
             created_at: TimeMs(row.get(3)?),
             revoked_at: row.get::<_, Option<i64>>(4)?.map(TimeMs),
@@ -30,11 +32,24 @@ pub(super) fn all(conn: &Connection) -> Result<Vec<KeyRow>, StoreError> {
 }
 
 /// Adds a key; false where the name is taken.
-pub(super) fn add(txn: &Txn<'_>, name: &str, role: Role, hash: &[u8; 32]) -> Result<bool, StoreError> {
-    Ok(txn.conn.prepare_cached(ADD)?.execute(params![name, role.word(), hash, txn.now.0])? > 0)
+pub(super) fn add(
+    txn: &Txn<'_>,
+    name: &str,
+    role: Role,
+    hash: &[u8; 32],
+) -> Result<bool, StoreError> {
+    Ok(txn
+        .conn
+        .prepare_cached(ADD)?
+        .execute(params![name, role.word(), hash, txn.now.0])?
+        > 0)
 }
 
 /// Ends a key; false where there is none of that name that is still good.
 pub(super) fn revoke(txn: &Txn<'_>, name: &str) -> Result<bool, StoreError> {
-    Ok(txn.conn.prepare_cached(REVOKE)?.execute(params![name, txn.now.0])? > 0)
+    Ok(txn
+        .conn
+        .prepare_cached(REVOKE)?
+        .execute(params![name, txn.now.0])?
+        > 0)
 }

@@ -10,7 +10,8 @@ use super::{StoreError, shops};
 use crate::change::{Change, ShopHealth};
 
 const CURRENT: &str = "SELECT ordinal, random FROM hub_life ORDER BY ordinal DESC LIMIT 1";
-const BEGIN: &str = "INSERT INTO hub_life (ordinal, random, began_at, reason) VALUES (?1, ?2, ?3, ?4)";
+const BEGIN: &str =
+    "INSERT INTO hub_life (ordinal, random, began_at, reason) VALUES (?1, ?2, ?3, ?4)";
 const FORGET_HEARD: &str = "DELETE FROM heard";
 const META: &str = "SELECT value FROM meta WHERE name = ?1";
 const SET_META: &str = "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
@@ -19,7 +20,12 @@ const SET_META: &str = "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLI
 pub(super) fn current(conn: &Connection) -> Result<Option<HubLife>, StoreError> {
     let life = conn
         .prepare_cached(CURRENT)?
-        .query_row([], |row| Ok(HubLife { ordinal: row.get::<_, i64>(0)?.cast_unsigned(), random: row.get(1)? }))
+        .query_row([], |row| {
+            Ok(HubLife {
+                ordinal: row.get::<_, i64>(0)?.cast_unsigned(),
+                random: row.get(1)?,
+            })
+        })
         .optional()?;
     Ok(life)
 }
@@ -28,7 +34,12 @@ pub(super) fn current(conn: &Connection) -> Result<Option<HubLife>, StoreError> 
 pub(super) fn begin(txn: &mut Txn<'_>, ordinal: u64, reason: &str) -> Result<HubLife, StoreError> {
     let random = sign::random_bytes::<16>().map_err(|_| StoreError::Random)?;
     let life = HubLife { ordinal, random };
-    txn.conn.prepare_cached(BEGIN)?.execute(params![ordinal.cast_signed(), random, txn.now.0, reason])?;
+    txn.conn.prepare_cached(BEGIN)?.execute(params![
+        ordinal.cast_signed(),
+        random,
+        txn.now.0,
+        reason
+    ])?;
     txn.conn.prepare_cached(FORGET_HEARD)?.execute([])?;
     txn.set_life(life);
     for mut shop in shops::all(txn.conn)? {
@@ -37,7 +48,10 @@ pub(super) fn begin(txn: &mut Txn<'_>, ordinal: u64, reason: &str) -> Result<Hub
         let source_every_ms = shop.settings.source_every_ms;
         txn.change(Change::Heard {
             shop: shop.index,
-            heard: Heard { source_every_ms, ..Heard::default() },
+            heard: Heard {
+                source_every_ms,
+                ..Heard::default()
+            },
             status: ShopHealth::default(),
         });
         txn.change(Change::Shop(shop));
@@ -45,18 +59,26 @@ pub(super) fn begin(txn: &mut Txn<'_>, ordinal: u64, reason: &str) -> Result<Hub
     // A life without a position would share its cursors' places with the one before.
     txn.next_pos();
     if ordinal > 1 {
-        tracing::warn!(life.ordinal = ordinal, reason, "a new life of the hub begins");
+        tracing::warn!(
+            life.ordinal = ordinal,
+            reason,
+            "a new life of the hub begins"
+        );
     }
     Ok(life)
 }
 
 /// A small value that is no table of its own.
 pub(super) fn meta(conn: &Connection, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-    Ok(conn.prepare_cached(META)?.query_row([name], |row| row.get(0)).optional()?)
+    Ok(conn
+        .prepare_cached(META)?
+        .query_row([name], |row| row.get(0))
+        .optional()?)
 }
 
 /// Sets it.
 pub(super) fn set_meta(conn: &Connection, name: &str, value: &[u8]) -> Result<(), StoreError> {
-    conn.prepare_cached(SET_META)?.execute(params![name, value])?;
+    conn.prepare_cached(SET_META)?
+        .execute(params![name, value])?;
     Ok(())
 }

@@ -19,8 +19,12 @@ const TOTALS: &str = "SELECT t.shop, b.text, t.barcode, t.condition, t.replica, 
 /// The ends and the tags of the commits that are kept, ascending.
 pub(super) fn commits(conn: &Connection) -> Result<Vec<(u64, u64)>, StoreError> {
     let mut statement = conn.prepare_cached(COMMITS)?;
-    let rows = statement
-        .query_map([], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned())))?;
+    let rows = statement.query_map([], |row| {
+        Ok((
+            row.get::<_, i64>(0)?.cast_unsigned(),
+            row.get::<_, i64>(1)?.cast_unsigned(),
+        ))
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -30,21 +34,33 @@ pub(super) fn load(conn: &Connection, into: &mut dyn FnMut(Change)) -> Result<()
         let (heard, status) = heard::of(conn, &shop)?;
         let index = shop.index;
         into(Change::Shop(shop));
-        into(Change::Heard { shop: index, heard, status });
+        into(Change::Heard {
+            shop: index,
+            heard,
+            status,
+        });
     }
     registers::of_kind(conn, kind::ITEM, &mut |key, value| {
-        let barcode = Barcode::from_key(key).map_err(|_| StoreError::Damaged("an item has a barcode that is none"))?;
-        let item: Item = serde_json::from_str(value).map_err(|_| StoreError::Damaged("an item cannot be read"))?;
-        into(Change::Item { barcode, item: Some(item) });
+        let barcode = Barcode::from_key(key)
+            .map_err(|_| StoreError::Damaged("an item has a barcode that is none"))?;
+        let item: Item = serde_json::from_str(value)
+            .map_err(|_| StoreError::Damaged("an item cannot be read"))?;
+        into(Change::Item {
+            barcode,
+            item: Some(item),
+        });
         Ok(())
     })?;
     let mut statement = conn.prepare(ALIASES)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let barcode: String = row.get(1)?;
-        let barcode =
-            Barcode::from_key(&barcode).map_err(|_| StoreError::Damaged("an alias has a barcode that is none"))?;
-        into(Change::Alias { alias: row.get(0)?, barcode: Some(barcode) });
+        let barcode = Barcode::from_key(&barcode)
+            .map_err(|_| StoreError::Damaged("an alias has a barcode that is none"))?;
+        into(Change::Alias {
+            alias: row.get(0)?,
+            barcode: Some(barcode),
+        });
     }
     let mut levels = levels(conn)?;
     levels.sort_unstable_by_key(|level| level.pos);
@@ -61,8 +77,13 @@ pub(super) fn levels(conn: &Connection) -> Result<Vec<LevelRow>, StoreError> {
     let mut parts: Vec<Part> = Vec::new();
     let mut open: Option<(u32, i64, Barcode)> = None;
     let mut close = |key: Option<(u32, i64, Barcode)>, parts: &mut Vec<Part>| {
-        let Some((shop, barcode, name)) = key else { return };
-        let correction = corrections.get(&(shop, barcode)).copied().unwrap_or_default();
+        let Some((shop, barcode, name)) = key else {
+            return;
+        };
+        let correction = corrections
+            .get(&(shop, barcode))
+            .copied()
+            .unwrap_or_default();
         let newest = parts.iter().map(|part| (part.pos, part.updated_at)).max();
         if let (Some((pos, at)), Some(numbers)) = (newest, totals::numbers(parts, correction)) {
             levels.push(totals::level(shop, name, &numbers, TimeMs(at), pos));
@@ -73,15 +94,22 @@ pub(super) fn levels(conn: &Connection) -> Result<Vec<LevelRow>, StoreError> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (shop, barcode): (u32, i64) = (row.get(0)?, row.get(2)?);
-        if open.as_ref().is_none_or(|open| (open.0, open.1) != (shop, barcode)) {
+        if open
+            .as_ref()
+            .is_none_or(|open| (open.0, open.1) != (shop, barcode))
+        {
             let text = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-            let name = Barcode::from_key(text).map_err(|_| StoreError::Damaged("a barcode is none"))?;
+            let name =
+                Barcode::from_key(text).map_err(|_| StoreError::Damaged("a barcode is none"))?;
             close(open.replace((shop, barcode, name)), &mut parts);
         }
         parts.push(Part {
             condition: row.get(3)?,
             replica: row.get(4)?,
-            total: Total { p: row.get::<_, i64>(5)?.cast_unsigned(), n: row.get::<_, i64>(6)?.cast_unsigned() },
+            total: Total {
+                p: row.get::<_, i64>(5)?.cast_unsigned(),
+                n: row.get::<_, i64>(6)?.cast_unsigned(),
+            },
             last: 0,
             pos: row.get::<_, i64>(7)?.cast_unsigned(),
             updated_at: row.get(8)?,

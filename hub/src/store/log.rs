@@ -8,10 +8,13 @@ use super::{StoreError, totals};
 use crate::merge::Rows;
 
 const FIND: &str = "SELECT id, name, shop, seq, chain FROM replica WHERE name = ?1";
-const OF_SHOP: &str = "SELECT id, name, shop, seq, chain FROM replica WHERE shop = ?1 ORDER BY name";
-const ADD: &str = "INSERT INTO replica (name, shop, seq, chain, indexed) VALUES (?1, ?2, 0, ?3, 0) RETURNING id";
+const OF_SHOP: &str =
+    "SELECT id, name, shop, seq, chain FROM replica WHERE shop = ?1 ORDER BY name";
+const ADD: &str =
+    "INSERT INTO replica (name, shop, seq, chain, indexed) VALUES (?1, ?2, 0, ?3, 0) RETURNING id";
 const SET_HEAD: &str = "UPDATE replica SET seq = ?2, chain = ?3 WHERE id = ?1";
-const BODIES: &str = "SELECT body FROM movement WHERE replica = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq";
+const BODIES: &str =
+    "SELECT body FROM movement WHERE replica = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq";
 const KEPT_CHAIN: &str = "SELECT chain FROM movement WHERE replica = ?1 AND seq = ?2";
 
 /// The chain is kept for every so many movements; one in between is worked out from the last that is kept.
@@ -32,32 +35,51 @@ fn log(row: &Row<'_>) -> rusqlite::Result<Log> {
         id: row.get(0)?,
         name: ReplicaId(row.get(1)?),
         shop: row.get(2)?,
-        head: Position { seq: Seq(row.get::<_, i64>(3)?.cast_unsigned()), chain: Chain(row.get(4)?) },
+        head: Position {
+            seq: Seq(row.get::<_, i64>(3)?.cast_unsigned()),
+            chain: Chain(row.get(4)?),
+        },
     })
 }
 
 /// The log of a replica that some shop brought before.
 pub(super) fn find(conn: &Connection, replica: ReplicaId) -> Result<Option<Log>, StoreError> {
-    Ok(conn.prepare_cached(FIND)?.query_row([replica.0], log).optional()?)
+    Ok(conn
+        .prepare_cached(FIND)?
+        .query_row([replica.0], log)
+        .optional()?)
 }
 
 /// Every log of a shop, by replica.
 pub(super) fn of_shop(conn: &Connection, shop: u32) -> Result<Vec<Log>, StoreError> {
     let mut statement = conn.prepare_cached(OF_SHOP)?;
-    let logs = statement.query_map([shop], log)?.collect::<Result<_, _>>()?;
+    let logs = statement
+        .query_map([shop], log)?
+        .collect::<Result<_, _>>()?;
     Ok(logs)
 }
 
 /// An empty log.
 pub(super) fn add(conn: &Connection, replica: ReplicaId, shop: u32) -> Result<Log, StoreError> {
     let head = replica.origin();
-    let id = conn.prepare_cached(ADD)?.query_row(params![replica.0, shop, head.chain.0], |row| row.get(0))?;
-    Ok(Log { id, name: replica, shop, head })
+    let id = conn
+        .prepare_cached(ADD)?
+        .query_row(params![replica.0, shop, head.chain.0], |row| row.get(0))?;
+    Ok(Log {
+        id,
+        name: replica,
+        shop,
+        head,
+    })
 }
 
 /// The log ends here now.
 pub(super) fn set_head(conn: &Connection, log: &mut Log, head: Position) -> Result<(), StoreError> {
-    conn.prepare_cached(SET_HEAD)?.execute(params![log.id, head.seq.0.cast_signed(), head.chain.0])?;
+    conn.prepare_cached(SET_HEAD)?.execute(params![
+        log.id,
+        head.seq.0.cast_signed(),
+        head.chain.0
+    ])?;
     log.head = head;
     Ok(())
 }
@@ -110,7 +132,10 @@ pub(super) fn entries(
         if size > bytes && !entries.is_empty() {
             break;
         }
-        entries.push(Entry::from_bytes(body).map_err(|_| StoreError::Damaged("a movement cannot be read"))?);
+        entries.push(
+            Entry::from_bytes(body)
+                .map_err(|_| StoreError::Damaged("a movement cannot be read"))?,
+        );
     }
     Ok(entries)
 }
@@ -123,14 +148,26 @@ pub(super) fn delta(
     most: usize,
     bytes: usize,
 ) -> Result<Delta, StoreError> {
-    let base = Position { seq: from, chain: chain_at(conn, log, from)? };
+    let base = Position {
+        seq: from,
+        chain: chain_at(conn, log, from)?,
+    };
     let entries = entries(conn, log, from, most, bytes)?;
     let mut totals = Vec::new();
     for (barcode, condition) in Delta::sums(&entries)?.into_keys() {
         let total = totals::of_replica(conn, log, barcode, condition)?;
-        totals.push(RowTotal { barcode: barcode.clone(), condition, total });
+        totals.push(RowTotal {
+            barcode: barcode.clone(),
+            condition,
+            total,
+        });
     }
-    let mut delta = Delta { replica: log.name, base, entries, totals };
+    let mut delta = Delta {
+        replica: log.name,
+        base,
+        entries,
+        totals,
+    };
     take_back_later(conn, log, &mut delta)?;
     Ok(delta)
 }
@@ -145,8 +182,9 @@ fn take_back_later(conn: &Connection, log: &Log, delta: &mut Delta) -> Result<()
         }
         after = Seq(after.0 + later.len() as u64);
         for row in Rows::of(&later, &[])?.list {
-            let place =
-                delta.totals.binary_search_by(|total| (&total.barcode, total.condition).cmp(&(&row.barcode, row.condition)));
+            let place = delta.totals.binary_search_by(|total| {
+                (&total.barcode, total.condition).cmp(&(&row.barcode, row.condition))
+            });
             if let Some(total) = place.ok().and_then(|place| delta.totals.get_mut(place)) {
                 total.total = Total {
                     p: total.total.p.saturating_sub(row.sum.p),

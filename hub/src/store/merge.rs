@@ -12,8 +12,7 @@ use super::{StoreError, shops, voids};
 use crate::change::Change;
 use crate::merge::{Incoming, Row};
 
-const ADD_MOVEMENT: &str =
-    "INSERT INTO movement (replica, seq, barcode, prev, counts, body, chain) VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6)";
+const ADD_MOVEMENT: &str = "INSERT INTO movement (replica, seq, barcode, prev, counts, body, chain) VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6)";
 const ADD_HISTORY: &str = "INSERT INTO history (pos, shop, replica, first_seq, count, received_at, restated) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
@@ -30,20 +29,35 @@ pub(super) struct Touched(BTreeMap<i64, Option<Numbers>>);
 
 impl Touched {
     /// Remembers a level before its first change.
-    pub(super) fn touch(&mut self, txn: &Txn<'_>, shop: u32, barcode: i64) -> Result<(), StoreError> {
+    pub(super) fn touch(
+        &mut self,
+        txn: &Txn<'_>,
+        shop: u32,
+        barcode: i64,
+    ) -> Result<(), StoreError> {
         if let std::collections::btree_map::Entry::Vacant(place) = self.0.entry(barcode) {
             let parts = totals::parts(txn.conn, shop, barcode)?;
-            place.insert(totals::numbers(&parts, totals::correction(txn.conn, shop, barcode)?));
+            place.insert(totals::numbers(
+                &parts,
+                totals::correction(txn.conn, shop, barcode)?,
+            ));
         }
         Ok(())
     }
 
     /// Gives every level that did change its new position, and tells readers.
-    pub(super) fn publish(self, txn: &mut Txn<'_>, shop: u32, names: &HashMap<i64, Barcode>) -> Result<(), StoreError> {
+    pub(super) fn publish(
+        self,
+        txn: &mut Txn<'_>,
+        shop: u32,
+        names: &HashMap<i64, Barcode>,
+    ) -> Result<(), StoreError> {
         for (barcode, before) in self.0 {
             let parts = totals::parts(txn.conn, shop, barcode)?;
             let after = totals::numbers(&parts, totals::correction(txn.conn, shop, barcode)?);
-            let (Some(numbers), Some(part)) = (after.clone(), parts.first()) else { continue };
+            let (Some(numbers), Some(part)) = (after.clone(), parts.first()) else {
+                continue;
+            };
             if after == before {
                 continue;
             }
@@ -74,9 +88,16 @@ struct Merge<'a> {
 
 /// Appends the movements of `incoming`, which follow the log's head, and moves their rows with them. The caller knows
 /// that the log is the shop's and that its index of ids, where it needs one, is complete.
-pub(super) fn merge(txn: &mut Txn<'_>, log: &mut Log, incoming: &Incoming) -> Result<Merged, StoreError> {
+pub(super) fn merge(
+    txn: &mut Txn<'_>,
+    log: &mut Log,
+    incoming: &Incoming,
+) -> Result<Merged, StoreError> {
     let flags = shops::flags(txn.conn, log.shop)?;
-    let is_first = log.head.seq.0 == 0 && log::of_shop(txn.conn, log.shop)?.iter().all(|log| log.head.seq.0 == 0);
+    let is_first = log.head.seq.0 == 0
+        && log::of_shop(txn.conn, log.shop)?
+            .iter()
+            .all(|log| log.head.seq.0 == 0);
     let count = incoming.entries.len() as u64;
     let history = txn.take_positions(count);
     let context = Merge {
@@ -98,7 +119,11 @@ pub(super) fn merge(txn: &mut Txn<'_>, log: &mut Log, incoming: &Incoming) -> Re
     log::set_head(txn.conn, log, incoming.head())?;
     if is_decided_later {
         voids::apply(txn, log, incoming, &ids, &mut touched)?;
-        let names = ids.iter().copied().zip(incoming.rows.list.iter().map(|row| row.barcode.clone())).collect();
+        let names = ids
+            .iter()
+            .copied()
+            .zip(incoming.rows.list.iter().map(|row| row.barcode.clone()))
+            .collect();
         touched.publish(txn, log.shop, &names)?;
     }
     Ok(Merged { repairs })
@@ -146,8 +171,12 @@ fn write_rows(
     let mut repairs = 0;
     let mut joiner = Joiner::new(txn.conn)?;
     for level in order.chunk_by(|a, b| key(a).map(|k| k.0) == key(b).map(|k| k.0)) {
-        let Some(barcode) = level.first().and_then(|place| ids.get(*place)) else { continue };
-        let rows = level.iter().filter_map(|place| Some((*place, rows.get(*place)?, *last_in.get(*place)?)));
+        let Some(barcode) = level.first().and_then(|place| ids.get(*place)) else {
+            continue;
+        };
+        let rows = level
+            .iter()
+            .filter_map(|place| Some((*place, rows.get(*place)?, *last_in.get(*place)?)));
         let written = write_level(txn, merge, *barcode, rows, (&mut joiner, touched))?;
         repairs += written.repairs;
         for (place, last) in written.last_before {
@@ -178,8 +207,16 @@ fn write_level<'r>(
     if merge.is_decided_later {
         touched.touch(txn, shop, barcode)?;
     }
-    let mut parts = if merge.is_first && merge.base == 0 { Vec::new() } else { totals::parts(txn.conn, shop, barcode)? };
-    let correction = if merge.is_corrected { totals::correction(txn.conn, shop, barcode)? } else { [0; 2] };
+    let mut parts = if merge.is_first && merge.base == 0 {
+        Vec::new()
+    } else {
+        totals::parts(txn.conn, shop, barcode)?
+    };
+    let correction = if merge.is_corrected {
+        totals::correction(txn.conn, shop, barcode)?
+    } else {
+        [0; 2]
+    };
     let before = totals::numbers(&parts, correction);
     let newest = parts.iter().map(|part| (part.pos, part.updated_at)).max();
     let mut written = WrittenLevel::default();
@@ -187,12 +224,20 @@ fn write_level<'r>(
     let mut name = None;
     for (place, row, last) in rows {
         let condition = row.condition.number();
-        let found = parts.iter().position(|part| part.condition == condition && part.replica == merge.log.id);
+        let found = parts
+            .iter()
+            .position(|part| part.condition == condition && part.replica == merge.log.id);
         let at = found.unwrap_or_else(|| {
-            parts.push(Part { condition, replica: merge.log.id, ..Part::default() });
+            parts.push(Part {
+                condition,
+                replica: merge.log.id,
+                ..Part::default()
+            });
             parts.len() - 1
         });
-        let Some(part) = parts.get_mut(at) else { continue };
+        let Some(part) = parts.get_mut(at) else {
+            continue;
+        };
         written.last_before.push((place, part.last));
         written.repairs += u64::from(!move_part(part, row, last)?);
         changed.push(at);
@@ -210,15 +255,27 @@ fn write_level<'r>(
             joiner.join(shop, barcode, part)?;
         }
     }
-    if let (false, Some(numbers), Some(name)) = (merge.is_decided_later || after == before, after, name) {
-        txn.change(Change::Level(totals::level(shop, name.clone(), &numbers, TimeMs(updated_at), pos)));
+    if let (false, Some(numbers), Some(name)) =
+        (merge.is_decided_later || after == before, after, name)
+    {
+        txn.change(Change::Level(totals::level(
+            shop,
+            name.clone(),
+            &numbers,
+            TimeMs(updated_at),
+            pos,
+        )));
     }
     Ok(written)
 }
 
 /// Moves one row; false when its sender says another total. What he says is never taken.
 fn move_part(part: &mut Part, row: &Row, last: u64) -> Result<bool, StoreError> {
-    let add = |a: u64, b: u64| a.checked_add(b).filter(|sum| i64::try_from(*sum).is_ok()).ok_or(StoreError::Overflow);
+    let add = |a: u64, b: u64| {
+        a.checked_add(b)
+            .filter(|sum| i64::try_from(*sum).is_ok())
+            .ok_or(StoreError::Overflow)
+    };
     part.total.p = add(part.total.p, row.sum.p)?;
     part.total.n = add(part.total.n, row.sum.n)?;
     part.last = last;

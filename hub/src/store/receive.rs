@@ -117,18 +117,31 @@ pub(super) fn receive(txn: &mut Txn<'_>, brought: &mut Brought) -> Result<Taken,
 }
 
 fn must_be_of(log: Option<&Log>, shop: u32) -> Result<(), StoreError> {
-    if log.is_some_and(|log| log.shop != shop) { Err(StoreError::ForeignReplica) } else { Ok(()) }
+    if log.is_some_and(|log| log.shop != shop) {
+        Err(StoreError::ForeignReplica)
+    } else {
+        Ok(())
+    }
 }
 
 /// Begins a new life where the shop holds this hub's own word for something that this database does not know.
 fn judge(txn: &mut Txn<'_>, claims: &Claims, shop: u32) -> Result<Option<HubLife>, StoreError> {
     let own = lives::current(txn.conn)?.ok_or(StoreError::Damaged("the hub has no life"))?;
     let on_history = claims.life == own && is_on_history(txn, claims, shop)?;
-    match decide::judge_life(own, Evidence { life: claims.life, on_history }) {
+    match decide::judge_life(
+        own,
+        Evidence {
+            life: claims.life,
+            on_history,
+        },
+    ) {
         LifeVerdict::Goes => Ok(None),
-        LifeVerdict::Behind { ordinal } => {
-            lives::begin(txn, ordinal, "a shop proved that this database is an older copy").map(Some)
-        }
+        LifeVerdict::Behind { ordinal } => lives::begin(
+            txn,
+            ordinal,
+            "a shop proved that this database is an older copy",
+        )
+        .map(Some),
     }
 }
 
@@ -137,10 +150,14 @@ fn is_on_history(txn: &Txn<'_>, claims: &Claims, shop: u32) -> Result<bool, Stor
         return Ok(false);
     }
     for claim in &claims.positions {
-        let Some(log) = log::find(txn.conn, claim.replica)? else { return Ok(false) };
+        let Some(log) = log::find(txn.conn, claim.replica)? else {
+            return Ok(false);
+        };
         if log.shop != shop
             || claim.seq > log.head.seq
-            || !log::chain_at(txn.conn, &log, claim.seq)?.0.starts_with(&claim.chain)
+            || !log::chain_at(txn.conn, &log, claim.seq)?
+                .0
+                .starts_with(&claim.chain)
         {
             return Ok(false);
         }
@@ -149,23 +166,37 @@ fn is_on_history(txn: &Txn<'_>, claims: &Claims, shop: u32) -> Result<bool, Stor
 }
 
 /// Whether a place in the feed was given out in this history; places before the oldest that is kept are believed.
-pub(super) fn commit_is_known(conn: &Connection, pos: u64, tag: u64, head: u64) -> Result<bool, StoreError> {
+pub(super) fn commit_is_known(
+    conn: &Connection,
+    pos: u64,
+    tag: u64,
+    head: u64,
+) -> Result<bool, StoreError> {
     if pos == 0 {
         return Ok(true);
     }
     if pos > head {
         return Ok(false);
     }
-    let found: Option<i64> =
-        conn.prepare_cached(TAG_AT)?.query_row(params![pos.cast_signed()], |row| row.get(0)).optional()?;
+    let found: Option<i64> = conn
+        .prepare_cached(TAG_AT)?
+        .query_row(params![pos.cast_signed()], |row| row.get(0))
+        .optional()?;
     if let Some(found) = found {
         return Ok(found.cast_unsigned() == tag);
     }
-    let oldest: Option<i64> = conn.prepare_cached(OLDEST_COMMIT)?.query_row([], |row| row.get(0))?;
+    let oldest: Option<i64> = conn
+        .prepare_cached(OLDEST_COMMIT)?
+        .query_row([], |row| row.get(0))?;
     Ok(oldest.is_some_and(|oldest| pos < oldest.cast_unsigned()))
 }
 
-fn receive_delta(txn: &mut Txn<'_>, taken: &mut Taken, delta: Incoming, forks: u8) -> Result<Reply, StoreError> {
+fn receive_delta(
+    txn: &mut Txn<'_>,
+    taken: &mut Taken,
+    delta: Incoming,
+    forks: u8,
+) -> Result<Reply, StoreError> {
     let shop = taken.shop.index;
     let (name, replica) = (delta.replica, delta.replica.0);
     let log = log::find(txn.conn, name)?;
@@ -178,8 +209,14 @@ fn receive_delta(txn: &mut Txn<'_>, taken: &mut Taken, delta: Incoming, forks: u
     let outcome = decide::admit(head, name, delta.base, &delta.chains, chain_at)?;
     taken.outcomes.push((name, outcome));
     Ok(match outcome {
-        Outcome::Duplicate => Reply::Duplicate { replica, upto: delta.head().seq.0 },
-        Outcome::Gap { expected } => Reply::Gap { replica, expected: expected.0 },
+        Outcome::Duplicate => Reply::Duplicate {
+            replica,
+            upto: delta.head().seq.0,
+        },
+        Outcome::Gap { expected } => Reply::Gap {
+            replica,
+            expected: expected.0,
+        },
         Outcome::Take => Reply::Take { replica },
         Outcome::Merge { skip } => {
             if !can_merge(txn, taken, &delta)? {
@@ -193,14 +230,27 @@ fn receive_delta(txn: &mut Txn<'_>, taken: &mut Taken, delta: Incoming, forks: u
             let merged = merge::merge(txn, &mut log, &delta)?;
             taken.merged += delta.entries.len() as u64;
             taken.repairs += merged.repairs;
-            Reply::Merged { replica, skip: skip as u64 }
+            Reply::Merged {
+                replica,
+                skip: skip as u64,
+            }
         }
-        Outcome::Fork { common, skip, branch } => {
-            let Some(forks) = forks.checked_sub(1) else { return Ok(Reply::Take { replica }) };
+        Outcome::Fork {
+            common,
+            skip,
+            branch,
+        } => {
+            let Some(forks) = forks.checked_sub(1) else {
+                return Ok(Reply::Take { replica });
+            };
             let tail = delta.forked(skip, branch)?;
             match receive_delta(txn, taken, tail, forks)? {
                 Reply::NotNow { .. } => Reply::NotNow { replica },
-                _ => Reply::Forked { replica, common: common.0, branch: branch.0 },
+                _ => Reply::Forked {
+                    replica,
+                    common: common.0,
+                    branch: branch.0,
+                },
             }
         }
     })
@@ -210,7 +260,9 @@ fn receive_delta(txn: &mut Txn<'_>, taken: &mut Taken, delta: Incoming, forks: u
 fn can_merge(txn: &mut Txn<'_>, taken: &mut Taken, delta: &Incoming) -> Result<bool, StoreError> {
     let shop = taken.shop.index;
     let logs = log::of_shop(txn.conn, shop)?;
-    let has_others = logs.iter().any(|log| log.name != delta.replica && log.head.seq > Seq(0));
+    let has_others = logs
+        .iter()
+        .any(|log| log.name != delta.replica && log.head.seq > Seq(0));
     if !delta.rows.has_voids && !has_others {
         return Ok(true);
     }
@@ -246,19 +298,47 @@ fn hear(txn: &mut Txn<'_>, taken: &Taken, brought: &Brought) -> Result<(), Store
     let (mut complete, mut source) = (before.complete, before.source);
     if let Some(health) = &brought.health {
         // What this exchange brought is not pending any more, but what it was refused is.
-        let is_left = taken.replies.iter().any(|r| !matches!(r, Reply::Merged { .. } | Reply::Duplicate { .. } | Reply::Forked { .. }));
-        status.pending = if is_left { health.pending } else { health.pending.saturating_sub(brought.movements) };
+        let is_left = taken.replies.iter().any(|r| {
+            !matches!(
+                r,
+                Reply::Merged { .. } | Reply::Duplicate { .. } | Reply::Forked { .. }
+            )
+        });
+        status.pending = if is_left {
+            health.pending
+        } else {
+            health.pending.saturating_sub(brought.movements)
+        };
         status.quarantined = health.quarantined;
         status.disagreements = health.disagreements;
         status.disk_free = health.disk_free;
         status.goodbye = health.goodbye;
-        status.problems.extend(health.problems.iter().take(16).cloned());
+        status
+            .problems
+            .extend(health.problems.iter().take(16).cloned());
         if status.pending == 0 {
             complete = Some(now);
         }
-        let correction = if skew_ms.abs() > SKEW_THAT_COUNTS_MS { -skew_ms } else { 0 };
-        source = health.source_as_of.map(|at| TimeMs(at).plus(correction).min(now)).max(source);
+        let correction = if skew_ms.abs() > SKEW_THAT_COUNTS_MS {
+            -skew_ms
+        } else {
+            0
+        };
+        source = health
+            .source_as_of
+            .map(|at| TimeMs(at).plus(correction).min(now))
+            .max(source);
     }
     let source_every_ms = taken.shop.settings.source_every_ms;
-    heard::set(txn, &taken.shop, Heard { exchange: Some(now), complete, source, source_every_ms }, status)
+    heard::set(
+        txn,
+        &taken.shop,
+        Heard {
+            exchange: Some(now),
+            complete,
+            source,
+            source_every_ms,
+        },
+        status,
+    )
 }

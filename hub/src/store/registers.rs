@@ -24,12 +24,19 @@ const MAX_BYTES: usize = 400_000;
 
 /// What stands under a key; empty text where it was taken away.
 pub(super) fn get(conn: &Connection, kind: u8, key: &str) -> Result<Option<String>, StoreError> {
-    Ok(conn.prepare_cached(GET)?.query_row(params![kind, key], |row| row.get(0)).optional()?)
+    Ok(conn
+        .prepare_cached(GET)?
+        .query_row(params![kind, key], |row| row.get(0))
+        .optional()?)
 }
 
 /// Writes a register; false where it says so already, and then nothing is written.
 pub(super) fn put(txn: &Txn<'_>, kind: u8, key: &str, value: &str) -> Result<bool, StoreError> {
-    Ok(txn.conn.prepare_cached(PUT)?.execute(params![kind, key, value])? > 0)
+    Ok(txn
+        .conn
+        .prepare_cached(PUT)?
+        .execute(params![kind, key, value])?
+        > 0)
 }
 
 /// Every register of a kind.
@@ -41,14 +48,21 @@ pub(super) fn of_kind(
     let mut statement = conn.prepare_cached(OF_KIND)?;
     let mut rows = statement.query([kind])?;
     while let Some(row) = rows.next()? {
-        let text = |i| row.get_ref(i).and_then(|value| value.as_str().map_err(rusqlite::Error::from));
+        let text = |i| {
+            row.get_ref(i)
+                .and_then(|value| value.as_str().map_err(rusqlite::Error::from))
+        };
         each(text(0)?, text(1)?)?;
     }
     Ok(())
 }
 
 /// What a shop lacks behind `cursor`; whether there is more.
-pub(super) fn after(conn: &Connection, shop: &ShopId, cursor: u64) -> Result<Option<(RegistersV1, bool)>, StoreError> {
+pub(super) fn after(
+    conn: &Connection,
+    shop: &ShopId,
+    cursor: u64,
+) -> Result<Option<(RegistersV1, bool)>, StoreError> {
     let head: i64 = conn.prepare_cached(HEAD)?.query_row([], |row| row.get(0))?;
     let head = head.cast_unsigned();
     if cursor >= head {
@@ -59,8 +73,13 @@ pub(super) fn after(conn: &Connection, shop: &ShopId, cursor: u64) -> Result<Opt
     let mut is_cut = false;
     let mut statement = conn.prepare_cached(AFTER)?;
     let most = i64::try_from(MAX_LIST + 1).unwrap_or(i64::MAX);
-    let mut rows =
-        statement.query(params![cursor.cast_signed(), kind::SETTINGS, shop.as_str(), kind::SHOP, most])?;
+    let mut rows = statement.query(params![
+        cursor.cast_signed(),
+        kind::SETTINGS,
+        shop.as_str(),
+        kind::SHOP,
+        most
+    ])?;
     while let Some(row) = rows.next()? {
         let register = RegisterV1 {
             kind: row.get(0)?,
@@ -75,6 +94,11 @@ pub(super) fn after(conn: &Connection, shop: &ShopId, cursor: u64) -> Result<Opt
         }
         list.push(register);
     }
-    let upto = if is_cut { list.last().map_or(head, |register: &RegisterV1| register.seq) } else { head };
+    let upto = if is_cut {
+        list.last()
+            .map_or(head, |register: &RegisterV1| register.seq)
+    } else {
+        head
+    };
     Ok(Some((RegistersV1 { list, upto }, is_cut)))
 }

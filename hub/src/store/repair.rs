@@ -11,16 +11,19 @@ use super::merge::Touched;
 use super::sqlite::Txn;
 use super::{StoreError, shops};
 
-const MOVEMENTS: &str = "SELECT seq, barcode, counts, body FROM movement WHERE replica = ?1 ORDER BY seq";
+const MOVEMENTS: &str =
+    "SELECT seq, barcode, counts, body FROM movement WHERE replica = ?1 ORDER BY seq";
 const SET_COUNTS: &str = "UPDATE movement SET counts = ?3 WHERE replica = ?1 AND seq = ?2";
 const SET_TOTAL: &str = "INSERT INTO total (shop, barcode, condition, replica, p, n, last, pos, updated_at) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8) ON CONFLICT (shop, barcode, condition, replica) \
     DO UPDATE SET p = excluded.p, n = excluded.n, last = excluded.last \
     WHERE p <> excluded.p OR n <> excluded.n OR last <> excluded.last";
 const KEYS: &str = "SELECT barcode, condition FROM total WHERE shop = ?1 AND replica = ?2";
-const DROP_TOTAL: &str = "DELETE FROM total WHERE shop = ?1 AND barcode = ?2 AND condition = ?3 AND replica = ?4";
+const DROP_TOTAL: &str =
+    "DELETE FROM total WHERE shop = ?1 AND barcode = ?2 AND condition = ?3 AND replica = ?4";
 const DROP_CORRECTIONS: &str = "DELETE FROM correction WHERE shop = ?1";
-const SET_CORRECTION: &str = "INSERT INTO correction (shop, barcode, condition, units) VALUES (?1, ?2, ?3, ?4)";
+const SET_CORRECTION: &str =
+    "INSERT INTO correction (shop, barcode, condition, units) VALUES (?1, ?2, ?3, ?4)";
 
 /// The rows of totals of one replica, by (barcode, condition): the total and its last movement.
 type Rows = BTreeMap<(i64, u8), (Total, u64)>;
@@ -37,7 +40,9 @@ struct Found {
 
 /// Rewrites the rows of a shop; how many were wrong.
 pub(super) fn repair(txn: &mut Txn<'_>, shop: &ShopId) -> Result<u64, StoreError> {
-    let Some(row) = shops::find(txn.conn, shop)? else { return Ok(0) };
+    let Some(row) = shops::find(txn.conn, shop)? else {
+        return Ok(0);
+    };
     let logs = log::of_shop(txn.conn, row.index)?;
     let mut all = Vec::new();
     let mut totals: Vec<Rows> = Vec::new();
@@ -45,8 +50,10 @@ pub(super) fn repair(txn: &mut Txn<'_>, shop: &ShopId) -> Result<u64, StoreError
         totals.push(read(txn, shop, log, &mut all)?);
     }
     let mut touched = Touched::default();
-    let names: HashMap<i64, Barcode> =
-        all.iter().map(|found: &Found| (found.barcode, found.fact.barcode.clone())).collect();
+    let names: HashMap<i64, Barcode> = all
+        .iter()
+        .map(|found: &Found| (found.barcode, found.fact.barcode.clone()))
+        .collect();
     for barcode in names.keys() {
         touched.touch(txn, row.index, *barcode)?;
     }
@@ -62,12 +69,7 @@ pub(super) fn repair(txn: &mut Txn<'_>, shop: &ShopId) -> Result<u64, StoreError
     Ok(wrong)
 }
 
-fn read(
-    txn: &Txn<'_>,
-    shop: &ShopId,
-    log: &Log,
-    all: &mut Vec<Found>,
-) -> Result<Rows, StoreError> {
+fn read(txn: &Txn<'_>, shop: &ShopId, log: &Log, all: &mut Vec<Found>) -> Result<Rows, StoreError> {
     let mut rows = Rows::new();
     let mut statement = txn.conn.prepare_cached(MOVEMENTS)?;
     let mut found = statement.query([log.id])?;
@@ -75,7 +77,9 @@ fn read(
         let seq = row.get::<_, i64>(0)?.cast_unsigned();
         let barcode: i64 = row.get(1)?;
         let movement = log::read_body(row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?)?;
-        let slot = rows.entry((barcode, movement.condition.number())).or_default();
+        let slot = rows
+            .entry((barcode, movement.condition.number()))
+            .or_default();
         *slot = (slot.0.after(movement.qty)?, seq);
         all.push(Found {
             log: log.id,
@@ -83,7 +87,14 @@ fn read(
             barcode,
             units: movement.qty.units(),
             counts: row.get(2)?,
-            fact: Fact::of(shop, Dot { replica: log.name, seq: Seq(seq) }, &movement),
+            fact: Fact::of(
+                shop,
+                Dot {
+                    replica: log.name,
+                    seq: Seq(seq),
+                },
+                &movement,
+            ),
         });
     }
     Ok(rows)
@@ -105,30 +116,50 @@ fn write(txn: &Txn<'_>, log: &Log, rows: &Rows) -> Result<u64, StoreError> {
     }
     let keys: Vec<(i64, u8)> = {
         let mut statement = txn.conn.prepare_cached(KEYS)?;
-        statement.query_map(params![log.shop, log.id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?
+        statement
+            .query_map(params![log.shop, log.id], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?
+            .collect::<Result<_, _>>()?
     };
     for (barcode, condition) in keys.into_iter().filter(|key| !rows.contains_key(key)) {
-        wrong += txn.conn.prepare_cached(DROP_TOTAL)?.execute(params![log.shop, barcode, condition, log.id])?;
+        wrong += txn
+            .conn
+            .prepare_cached(DROP_TOTAL)?
+            .execute(params![log.shop, barcode, condition, log.id])?;
     }
     Ok(wrong as u64)
 }
 
-fn write_voids(txn: &Txn<'_>, shop: u32, all: &[Found], void: &BTreeSet<Dot>) -> Result<u64, StoreError> {
+fn write_voids(
+    txn: &Txn<'_>,
+    shop: u32,
+    all: &[Found],
+    void: &BTreeSet<Dot>,
+) -> Result<u64, StoreError> {
     let mut wrong = 0;
     let mut corrections: BTreeMap<(i64, u8), i64> = BTreeMap::new();
     for found in all {
         let counts = !void.contains(&found.fact.dot);
         if counts != found.counts {
             wrong += 1;
-            txn.conn.prepare_cached(SET_COUNTS)?.execute(params![found.log, found.seq.cast_signed(), counts])?;
+            txn.conn.prepare_cached(SET_COUNTS)?.execute(params![
+                found.log,
+                found.seq.cast_signed(),
+                counts
+            ])?;
         }
         if !counts {
-            *corrections.entry((found.barcode, found.fact.condition.number())).or_default() += found.units;
+            *corrections
+                .entry((found.barcode, found.fact.condition.number()))
+                .or_default() += found.units;
         }
     }
     txn.conn.prepare_cached(DROP_CORRECTIONS)?.execute([shop])?;
     for ((barcode, condition), units) in corrections {
-        txn.conn.prepare_cached(SET_CORRECTION)?.execute(params![shop, barcode, condition, units])?;
+        txn.conn
+            .prepare_cached(SET_CORRECTION)?
+            .execute(params![shop, barcode, condition, units])?;
         shops::set_corrected(txn.conn, shop)?;
     }
     Ok(wrong)

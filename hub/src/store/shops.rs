@@ -63,8 +63,11 @@ fn shop(row: &Row<'_>) -> Result<ShopRow, StoreError> {
     let settings: String = row.get(2)?;
     Ok(ShopRow {
         index: row.get(0)?,
-        shop: name.parse().map_err(|_| StoreError::Damaged("a shop has a name that is none"))?,
-        settings: serde_json::from_str(&settings).map_err(|_| StoreError::Damaged("a shop's settings cannot be read"))?,
+        shop: name
+            .parse()
+            .map_err(|_| StoreError::Damaged("a shop has a name that is none"))?,
+        settings: serde_json::from_str(&settings)
+            .map_err(|_| StoreError::Damaged("a shop's settings cannot be read"))?,
         address: row.get(3)?,
         lat: row.get(4)?,
         lon: row.get(5)?,
@@ -96,8 +99,11 @@ pub(super) fn find(conn: &Connection, name: &ShopId) -> Result<Option<ShopRow>, 
 
 /// The shop of a number.
 pub(super) fn name(conn: &Connection, index: u32) -> Result<ShopId, StoreError> {
-    let name: String = conn.prepare_cached(NAME)?.query_row([index], |row| row.get(0))?;
-    name.parse().map_err(|_| StoreError::Damaged("a shop has a name that is none"))
+    let name: String = conn
+        .prepare_cached(NAME)?
+        .query_row([index], |row| row.get(0))?;
+    name.parse()
+        .map_err(|_| StoreError::Damaged("a shop has a name that is none"))
 }
 
 /// Adds a shop; `None` where there is one of that name.
@@ -168,18 +174,24 @@ fn tell(txn: &mut Txn<'_>, shop: &ShopRow) -> Result<(), StoreError> {
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|_| StoreError::Damaged("a value cannot be written as JSON"))
+    serde_json::to_string(value)
+        .map_err(|_| StoreError::Damaged("a value cannot be written as JSON"))
 }
 
 /// A new place in the feed.
 pub(super) fn set_pos(txn: &Txn<'_>, index: u32, pos: u64) -> Result<(), StoreError> {
-    txn.conn.prepare_cached(SET_POS)?.execute(params![index, pos.cast_signed()])?;
+    txn.conn
+        .prepare_cached(SET_POS)?
+        .execute(params![index, pos.cast_signed()])?;
     Ok(())
 }
 
 /// New places in the feed; nothing else changes.
 pub(super) fn bump(txn: &mut Txn<'_>, indexes: &[u32]) -> Result<(), StoreError> {
-    for mut shop in all(txn.conn)?.into_iter().filter(|shop| indexes.contains(&shop.index)) {
+    for mut shop in all(txn.conn)?
+        .into_iter()
+        .filter(|shop| indexes.contains(&shop.index))
+    {
         shop.pos = txn.next_pos();
         set_pos(txn, shop.index, shop.pos)?;
         txn.change(Change::Shop(shop));
@@ -188,13 +200,17 @@ pub(super) fn bump(txn: &mut Txn<'_>, indexes: &[u32]) -> Result<(), StoreError>
 }
 
 pub(super) fn flags(conn: &Connection, index: u32) -> Result<Flags, StoreError> {
-    Ok(conn
-        .prepare_cached(FLAGS)?
-        .query_row([index], |row| Ok(Flags { indexed: row.get(0)?, corrected: row.get(1)? }))?)
+    Ok(conn.prepare_cached(FLAGS)?.query_row([index], |row| {
+        Ok(Flags {
+            indexed: row.get(0)?,
+            corrected: row.get(1)?,
+        })
+    })?)
 }
 
 pub(super) fn set_indexed(conn: &Connection, index: u32, state: u8) -> Result<(), StoreError> {
-    conn.prepare_cached(SET_INDEXED)?.execute(params![index, state])?;
+    conn.prepare_cached(SET_INDEXED)?
+        .execute(params![index, state])?;
     Ok(())
 }
 
@@ -206,27 +222,46 @@ pub(super) fn set_corrected(conn: &Connection, index: u32) -> Result<(), StoreEr
 /// Shops whose index of ids is being built.
 pub(super) fn being_indexed(conn: &Connection) -> Result<Vec<u32>, StoreError> {
     let mut statement = conn.prepare_cached(BEING_INDEXED)?;
-    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    Ok(statement
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?)
 }
 
 /// Whether a certificate given at `issued_at` was taken back.
-pub(super) fn is_revoked(conn: &Connection, index: u32, issued_at: i64) -> Result<bool, StoreError> {
-    let revoked_at: Option<i64> = conn.prepare_cached(REVOKED_AT)?.query_row([index], |row| row.get(0))?;
+pub(super) fn is_revoked(
+    conn: &Connection,
+    index: u32,
+    issued_at: i64,
+) -> Result<bool, StoreError> {
+    let revoked_at: Option<i64> = conn
+        .prepare_cached(REVOKED_AT)?
+        .query_row([index], |row| row.get(0))?;
     Ok(revoked_at.is_some_and(|at| issued_at <= at))
 }
 
 /// Ends every credential of a shop, unused codes too.
 pub(super) fn revoke(txn: &mut Txn<'_>, mut shop: ShopRow) -> Result<ShopRow, StoreError> {
-    txn.conn.prepare_cached(REVOKE)?.execute(params![shop.index, txn.now.0])?;
-    txn.conn.prepare_cached(FORGET_CODES)?.execute([shop.index])?;
+    txn.conn
+        .prepare_cached(REVOKE)?
+        .execute(params![shop.index, txn.now.0])?;
+    txn.conn
+        .prepare_cached(FORGET_CODES)?
+        .execute([shop.index])?;
     shop.revoked = true;
     set(txn, shop)
 }
 
 /// A new code; those before it open nothing any more.
-pub(super) fn set_code(txn: &Txn<'_>, index: u32, hash: &[u8; 32], expires_at: i64) -> Result<(), StoreError> {
+pub(super) fn set_code(
+    txn: &Txn<'_>,
+    index: u32,
+    hash: &[u8; 32],
+    expires_at: i64,
+) -> Result<(), StoreError> {
     txn.conn.prepare_cached(FORGET_CODES)?.execute([index])?;
-    txn.conn.prepare_cached(ADD_CODE)?.execute(params![hash, index, expires_at])?;
+    txn.conn
+        .prepare_cached(ADD_CODE)?
+        .execute(params![hash, index, expires_at])?;
     Ok(())
 }
 
@@ -241,10 +276,16 @@ pub(super) fn use_code(
     let found = txn
         .conn
         .prepare_cached(FIND_CODE)?
-        .query_row([hash], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))
+        .query_row([hash], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+        })
         .optional()?;
-    let Some((name, expires_at)) = found else { return Ok((CodeUse::Unknown, 0)) };
-    let name: ShopId = name.parse().map_err(|_| StoreError::Damaged("a shop has a name that is none"))?;
+    let Some((name, expires_at)) = found else {
+        return Ok((CodeUse::Unknown, 0));
+    };
+    let name: ShopId = name
+        .parse()
+        .map_err(|_| StoreError::Damaged("a shop has a name that is none"))?;
     if held.is_some_and(|held| *held != name) {
         return Ok((CodeUse::OtherShop(Box::new(name)), 0));
     }
@@ -253,7 +294,10 @@ pub(super) fn use_code(
         return Ok((CodeUse::Expired, 0));
     }
     let mut shop = find(txn.conn, &name)?.ok_or(StoreError::Damaged("a code's shop is gone"))?;
-    let revoked_at: Option<i64> = txn.conn.prepare_cached(REVOKED_AT)?.query_row([shop.index], |row| row.get(0))?;
+    let revoked_at: Option<i64> = txn
+        .conn
+        .prepare_cached(REVOKED_AT)?
+        .query_row([shop.index], |row| row.get(0))?;
     let issued_at = revoked_at.map_or(txn.now.0, |at| txn.now.0.max(at.saturating_add(1)));
     txn.conn.prepare_cached(ENROLLED)?.execute([shop.index])?;
     add_device(txn.conn, device, shop.index, issued_at)?;
@@ -263,8 +307,14 @@ pub(super) fn use_code(
 }
 
 /// Remembers a device with an authentic certificate: also one that was enrolled after the copy this database is.
-pub(super) fn add_device(conn: &Connection, device: &[u8; 32], index: u32, issued_at: i64) -> Result<(), StoreError> {
-    conn.prepare_cached(ADD_DEVICE)?.execute(params![device, index, issued_at])?;
+pub(super) fn add_device(
+    conn: &Connection,
+    device: &[u8; 32],
+    index: u32,
+    issued_at: i64,
+) -> Result<(), StoreError> {
+    conn.prepare_cached(ADD_DEVICE)?
+        .execute(params![device, index, issued_at])?;
     Ok(())
 }
 
@@ -272,7 +322,10 @@ pub(super) fn add_device(conn: &Connection, device: &[u8; 32], index: u32, issue
 /// website, without settings that would travel to it.
 pub(super) fn add_forgotten(txn: &mut Txn<'_>, name: &ShopId) -> Result<ShopRow, StoreError> {
     let pos = txn.next_pos();
-    let settings = Settings { name: name.to_string(), ..Settings::default() };
+    let settings = Settings {
+        name: name.to_string(),
+        ..Settings::default()
+    };
     let index: u32 = txn.conn.prepare_cached(ADD)?.query_row(
         params![
             name.as_str(),

@@ -83,7 +83,14 @@ impl SqliteStore {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared {
             pos: AtomicU64::new(0),
-            head: Mutex::new(FeedHead { life: HubLife { ordinal: 0, random: [0; 16] }, pos: 0, tag: 0 }),
+            head: Mutex::new(FeedHead {
+                life: HubLife {
+                    ordinal: 0,
+                    random: [0; 16],
+                },
+                pos: 0,
+                tag: 0,
+            }),
             next: Mutex::new(Pending::default()),
             listener: OnceLock::new(),
             barcodes: RwLock::new(HashMap::new()),
@@ -109,22 +116,43 @@ impl SqliteStore {
         let known = self.db.read_blocking(|conn| {
             let commit = conn
                 .prepare_cached(LAST_COMMIT)?
-                .query_row([], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned())))
+                .query_row([], |row| {
+                    Ok((
+                        row.get::<_, i64>(0)?.cast_unsigned(),
+                        row.get::<_, i64>(1)?.cast_unsigned(),
+                    ))
+                })
                 .optional()?;
             let mut barcodes = HashMap::new();
             let mut statement = conn.prepare_cached(BARCODES)?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
-                barcodes.insert(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?.into(), row.get(0)?);
+                barcodes.insert(
+                    row.get_ref(1)?
+                        .as_str()
+                        .map_err(rusqlite::Error::from)?
+                        .into(),
+                    row.get(0)?,
+                );
             }
             Ok::<_, StoreError>((commit, barcodes, lives::current(conn)?))
         })?;
         let (commit, barcodes, life) = known;
         let (pos, tag) = commit.unwrap_or((0, 0));
         self.shared.pos.store(pos, Ordering::SeqCst);
-        *lock(&self.shared.head) =
-            FeedHead { life: life.unwrap_or(HubLife { ordinal: 0, random: [0; 16] }), pos, tag };
-        *self.shared.barcodes.write().unwrap_or_else(PoisonError::into_inner) = barcodes;
+        *lock(&self.shared.head) = FeedHead {
+            life: life.unwrap_or(HubLife {
+                ordinal: 0,
+                random: [0; 16],
+            }),
+            pos,
+            tag,
+        };
+        *self
+            .shared
+            .barcodes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = barcodes;
         if life.is_none() {
             self.write_blocking(|txn| lives::begin(txn, 1, "the database was made"))?;
         }
@@ -152,7 +180,10 @@ impl SqliteStore {
         T: Send + 'static,
     {
         let (run, keep) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
-        let kept = self.db.write_with(move |conn| run.run(conn, work), move |kept| keep.keep(kept)).await?;
+        let kept = self
+            .db
+            .write_with(move |conn| run.run(conn, work), move |kept| keep.keep(kept))
+            .await?;
         Ok(kept.value)
     }
 
@@ -163,8 +194,10 @@ impl SqliteStore {
         T: Send + 'static,
     {
         let (run, keep) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
-        let kept =
-            self.db.write_background_with(move |conn| run.run(conn, work), move |kept| keep.keep(kept)).await?;
+        let kept = self
+            .db
+            .write_background_with(move |conn| run.run(conn, work), move |kept| keep.keep(kept))
+            .await?;
         Ok(kept.value)
     }
 
@@ -174,7 +207,9 @@ impl SqliteStore {
         T: Send + 'static,
     {
         let (run, keep) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
-        let kept = self.db.write_with_blocking(move |conn| run.run(conn, work), move |kept| keep.keep(kept))?;
+        let kept = self
+            .db
+            .write_with_blocking(move |conn| run.run(conn, work), move |kept| keep.keep(kept))?;
         Ok(kept.value)
     }
 
@@ -194,9 +229,17 @@ impl Shared {
         conn: &Connection,
         work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError>,
     ) -> Result<Kept<T>, StoreError> {
-        let mut txn = Txn { conn, now: TimeMs(clock::now_ms()), shared: self, side: Side::default() };
+        let mut txn = Txn {
+            conn,
+            now: TimeMs(clock::now_ms()),
+            shared: self,
+            side: Side::default(),
+        };
         let value = work(&mut txn)?;
-        Ok(Kept { value, side: Mutex::new(txn.side) })
+        Ok(Kept {
+            value,
+            side: Mutex::new(txn.side),
+        })
     }
 
     /// Before COMMIT: the positions that the transaction gave out get their tag.
@@ -205,10 +248,15 @@ impl Shared {
         if pos <= lock(&self.head).pos {
             return Ok(());
         }
-        let random = sign::random_bytes::<8>().map_err(|error| rusqlite::Error::UserFunctionError(Box::new(error)))?;
+        let random = sign::random_bytes::<8>()
+            .map_err(|error| rusqlite::Error::UserFunctionError(Box::new(error)))?;
         // A tag is also written as a decimal or hexadecimal number: never negative.
         let tag = u64::from_le_bytes(random) >> 1;
-        conn.prepare_cached(ADD_COMMIT)?.execute(params![pos.cast_signed(), tag.cast_signed(), clock::now_ms()])?;
+        conn.prepare_cached(ADD_COMMIT)?.execute(params![
+            pos.cast_signed(),
+            tag.cast_signed(),
+            clock::now_ms()
+        ])?;
         if pos.is_multiple_of(FORGET_EVERY) {
             conn.prepare_cached(FORGET_COMMITS)?.execute([])?;
         }
@@ -220,7 +268,10 @@ impl Shared {
     fn keep<T>(&self, kept: &Kept<T>) {
         let side = std::mem::take(&mut *lock(&kept.side));
         if !side.barcodes.is_empty() {
-            self.barcodes.write().unwrap_or_else(PoisonError::into_inner).extend(side.barcodes);
+            self.barcodes
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend(side.barcodes);
         }
         let mut next = lock(&self.next);
         next.changes.extend(side.changes);
@@ -272,14 +323,27 @@ impl Txn<'_> {
 
     /// The number of a barcode; a new one gets the next.
     pub(super) fn barcode_id(&mut self, barcode: &str) -> Result<i64, StoreError> {
-        if let Some(id) = self.shared.barcodes.read().unwrap_or_else(PoisonError::into_inner).get(barcode) {
+        if let Some(id) = self
+            .shared
+            .barcodes
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(barcode)
+        {
             return Ok(*id);
         }
         // A write before this one in the same transaction may have named it.
-        let found = self.conn.prepare_cached(FIND_BARCODE)?.query_row([barcode], |row| row.get(0)).optional()?;
+        let found = self
+            .conn
+            .prepare_cached(FIND_BARCODE)?
+            .query_row([barcode], |row| row.get(0))
+            .optional()?;
         let id = match found {
             Some(id) => id,
-            None => self.conn.prepare_cached(ADD_BARCODE)?.query_row([barcode], |row| row.get(0))?,
+            None => self
+                .conn
+                .prepare_cached(ADD_BARCODE)?
+                .query_row([barcode], |row| row.get(0))?,
         };
         self.side.barcodes.push((barcode.into(), id));
         Ok(id)
@@ -288,12 +352,17 @@ impl Txn<'_> {
 
 /// The number of a barcode that some movement or item named.
 pub(super) fn find_barcode(conn: &Connection, barcode: &str) -> Result<Option<i64>, StoreError> {
-    Ok(conn.prepare_cached(FIND_BARCODE)?.query_row([barcode], |row| row.get(0)).optional()?)
+    Ok(conn
+        .prepare_cached(FIND_BARCODE)?
+        .query_row([barcode], |row| row.get(0))
+        .optional()?)
 }
 
 /// The barcode of a number.
 pub(super) fn barcode_text(conn: &Connection, id: i64) -> Result<Barcode, StoreError> {
-    let text: String = conn.prepare_cached(BARCODE_TEXT)?.query_row([id], |row| row.get(0))?;
+    let text: String = conn
+        .prepare_cached(BARCODE_TEXT)?
+        .query_row([id], |row| row.get(0))?;
     Barcode::from_key(&text).map_err(|_| StoreError::Damaged("a barcode is none"))
 }
 

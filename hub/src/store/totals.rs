@@ -12,7 +12,8 @@ use crate::change::{LevelRow, Words};
 
 const OF_LEVEL: &str = "SELECT condition, replica, p, n, last, pos, updated_at, words, words_at \
     FROM total WHERE shop = ?1 AND barcode = ?2";
-const OF_REPLICA: &str = "SELECT p, n FROM total WHERE shop = ?1 AND barcode = ?2 AND condition = ?3 AND replica = ?4";
+const OF_REPLICA: &str =
+    "SELECT p, n FROM total WHERE shop = ?1 AND barcode = ?2 AND condition = ?3 AND replica = ?4";
 // The join: both numbers only grow, and a repeat writes nothing.
 const JOIN: &str = "INSERT INTO total (shop, barcode, condition, replica, p, n, last, pos, updated_at, words, words_at) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
@@ -60,7 +61,10 @@ pub(super) fn parts(conn: &Connection, shop: u32, barcode: i64) -> Result<Vec<Pa
         Ok(Part {
             condition: row.get(0)?,
             replica: row.get(1)?,
-            total: Total { p: row.get::<_, i64>(2)?.cast_unsigned(), n: row.get::<_, i64>(3)?.cast_unsigned() },
+            total: Total {
+                p: row.get::<_, i64>(2)?.cast_unsigned(),
+                n: row.get::<_, i64>(3)?.cast_unsigned(),
+            },
             last: row.get::<_, i64>(4)?.cast_unsigned(),
             pos: row.get::<_, i64>(5)?.cast_unsigned(),
             updated_at: row.get(6)?,
@@ -72,7 +76,11 @@ pub(super) fn parts(conn: &Connection, shop: u32, barcode: i64) -> Result<Vec<Pa
 }
 
 /// What the movements that do not count add up to.
-pub(super) fn correction(conn: &Connection, shop: u32, barcode: i64) -> Result<Correction, StoreError> {
+pub(super) fn correction(
+    conn: &Connection,
+    shop: u32,
+    barcode: i64,
+) -> Result<Correction, StoreError> {
     let mut correction = [0; 2];
     let mut statement = conn.prepare_cached(CORRECTION)?;
     let mut rows = statement.query(params![shop, barcode])?;
@@ -85,8 +93,15 @@ pub(super) fn correction(conn: &Connection, shop: u32, barcode: i64) -> Result<C
 }
 
 /// Takes so many more units of movements that do not count.
-pub(super) fn correct(conn: &Connection, shop: u32, barcode: i64, condition: Condition, units: i64) -> Result<(), StoreError> {
-    conn.prepare_cached(CORRECT)?.execute(params![shop, barcode, condition.number(), units])?;
+pub(super) fn correct(
+    conn: &Connection,
+    shop: u32,
+    barcode: i64,
+    condition: Condition,
+    units: i64,
+) -> Result<(), StoreError> {
+    conn.prepare_cached(CORRECT)?
+        .execute(params![shop, barcode, condition.number(), units])?;
     Ok(())
 }
 
@@ -99,15 +114,25 @@ pub(super) fn numbers(parts: &[Part], correction: Correction) -> Option<Numbers>
         }
     }
     let [sellable, unavailable] = [0, 1].map(|i: usize| {
-        sums.get(i).copied().unwrap_or(0).saturating_sub(correction.get(i).copied().unwrap_or(0))
+        sums.get(i)
+            .copied()
+            .unwrap_or(0)
+            .saturating_sub(correction.get(i).copied().unwrap_or(0))
     });
     // The latest words win; of one time those of the greater row, so that all agree.
     let said = parts
         .iter()
-        .filter_map(|part| part.words_at.map(|at| (at, part.replica, part.condition, part.words.as_ref())))
+        .filter_map(|part| {
+            part.words_at
+                .map(|at| (at, part.replica, part.condition, part.words.as_ref()))
+        })
         .max()
         .and_then(|(.., words)| words.cloned());
-    (!parts.is_empty()).then(|| Numbers { on_hand: sellable.saturating_add(unavailable), unavailable, said })
+    (!parts.is_empty()).then(|| Numbers {
+        on_hand: sellable.saturating_add(unavailable),
+        unavailable,
+        said,
+    })
 }
 
 /// Joins rows, one after the other.
@@ -138,7 +163,13 @@ impl<'c> Joiner<'c> {
 }
 
 /// Gives a level a new feed position: it changed.
-pub(super) fn set_pos(txn: &Txn<'_>, shop: u32, barcode: i64, part: &Part, pos: u64) -> Result<(), StoreError> {
+pub(super) fn set_pos(
+    txn: &Txn<'_>,
+    shop: u32,
+    barcode: i64,
+    part: &Part,
+    pos: u64,
+) -> Result<(), StoreError> {
     txn.conn.prepare_cached(SET_POS)?.execute(params![
         shop,
         barcode,
@@ -157,18 +188,32 @@ pub(super) fn of_replica(
     barcode: &Barcode,
     condition: Condition,
 ) -> Result<Total, StoreError> {
-    let Some(barcode) = find_barcode(conn, barcode.as_str())? else { return Ok(Total::default()) };
+    let Some(barcode) = find_barcode(conn, barcode.as_str())? else {
+        return Ok(Total::default());
+    };
     let total = conn
         .prepare_cached(OF_REPLICA)?
-        .query_row(params![log.shop, barcode, condition.number(), log.id], |row| {
-            Ok(Total { p: row.get::<_, i64>(0)?.cast_unsigned(), n: row.get::<_, i64>(1)?.cast_unsigned() })
-        })
+        .query_row(
+            params![log.shop, barcode, condition.number(), log.id],
+            |row| {
+                Ok(Total {
+                    p: row.get::<_, i64>(0)?.cast_unsigned(),
+                    n: row.get::<_, i64>(1)?.cast_unsigned(),
+                })
+            },
+        )
         .optional()?;
     Ok(total.unwrap_or_default())
 }
 
 /// A level as readers get it.
-pub(super) fn level(shop: u32, barcode: Barcode, numbers: &Numbers, updated_at: TimeMs, pos: u64) -> LevelRow {
+pub(super) fn level(
+    shop: u32,
+    barcode: Barcode,
+    numbers: &Numbers,
+    updated_at: TimeMs,
+    pos: u64,
+) -> LevelRow {
     let (price, words) = said(numbers.said.as_deref());
     LevelRow {
         shop,
@@ -186,31 +231,49 @@ pub(super) fn level(shop: u32, barcode: Barcode, numbers: &Numbers, updated_at: 
 }
 
 fn said(bytes: Option<&[u8]>) -> (Option<Money>, Option<Arc<Words>>) {
-    let Some(bytes) = bytes else { return (None, None) };
+    let Some(bytes) = bytes else {
+        return (None, None);
+    };
     let details = Details::read(bytes);
     let words = (details.words != Words::default()).then(|| Arc::new(details.words));
     (details.price, words)
 }
 
 /// The level of a barcode at a shop as it stands; `None` where the shop never had the piece.
-pub(super) fn current(conn: &Connection, shop: u32, barcode: i64, name: &Barcode) -> Result<Option<LevelRow>, StoreError> {
+pub(super) fn current(
+    conn: &Connection,
+    shop: u32,
+    barcode: i64,
+    name: &Barcode,
+) -> Result<Option<LevelRow>, StoreError> {
     let parts = parts(conn, shop, barcode)?;
     let newest = parts.iter().map(|part| (part.pos, part.updated_at)).max();
-    let Some((pos, updated_at)) = newest else { return Ok(None) };
+    let Some((pos, updated_at)) = newest else {
+        return Ok(None);
+    };
     let numbers = numbers(&parts, correction(conn, shop, barcode)?);
     Ok(numbers.map(|numbers| level(shop, name.clone(), &numbers, TimeMs(updated_at), pos)))
 }
 
 /// Gives every level of a barcode a new position, because what the catalogue says of it changed.
 pub(super) fn touch_levels(txn: &mut Txn<'_>, name: &Barcode) -> Result<Vec<LevelRow>, StoreError> {
-    let Some(barcode) = find_barcode(txn.conn, name.as_str())? else { return Ok(Vec::new()) };
+    let Some(barcode) = find_barcode(txn.conn, name.as_str())? else {
+        return Ok(Vec::new());
+    };
     let shops: Vec<u32> = {
         let mut statement = txn.conn.prepare_cached(SHOPS_OF)?;
-        statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?
+        statement
+            .query_map([], |row| row.get(0))?
+            .collect::<Result<_, _>>()?
     };
     let mut levels = Vec::new();
     for shop in shops {
-        let Some(part) = parts(txn.conn, shop, barcode)?.into_iter().max_by_key(|part| part.pos) else { continue };
+        let Some(part) = parts(txn.conn, shop, barcode)?
+            .into_iter()
+            .max_by_key(|part| part.pos)
+        else {
+            continue;
+        };
         set_pos_keeping_time(txn, shop, barcode, &part)?;
         levels.extend(current(txn.conn, shop, barcode, name)?);
     }
@@ -221,12 +284,20 @@ pub(super) fn touch_levels(txn: &mut Txn<'_>, name: &Barcode) -> Result<Vec<Leve
 pub(super) fn touch_shop(txn: &mut Txn<'_>, shop: u32) -> Result<Vec<LevelRow>, StoreError> {
     let barcodes: Vec<(i64, String)> = {
         let mut statement = txn.conn.prepare_cached(BARCODES_OF)?;
-        statement.query_map([shop], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?
+        statement
+            .query_map([shop], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?
     };
     let mut levels = Vec::with_capacity(barcodes.len());
     for (barcode, name) in barcodes {
-        let name = Barcode::from_key(&name).map_err(|_| StoreError::Damaged("a barcode is none"))?;
-        let Some(part) = parts(txn.conn, shop, barcode)?.into_iter().max_by_key(|part| part.pos) else { continue };
+        let name =
+            Barcode::from_key(&name).map_err(|_| StoreError::Damaged("a barcode is none"))?;
+        let Some(part) = parts(txn.conn, shop, barcode)?
+            .into_iter()
+            .max_by_key(|part| part.pos)
+        else {
+            continue;
+        };
         set_pos_keeping_time(txn, shop, barcode, &part)?;
         levels.extend(current(txn.conn, shop, barcode, &name)?);
     }
@@ -234,7 +305,12 @@ pub(super) fn touch_shop(txn: &mut Txn<'_>, shop: u32) -> Result<Vec<LevelRow>, 
 }
 
 /// The quantity did not change, so neither does when it last did.
-fn set_pos_keeping_time(txn: &Txn<'_>, shop: u32, barcode: i64, part: &Part) -> Result<(), StoreError> {
+fn set_pos_keeping_time(
+    txn: &Txn<'_>,
+    shop: u32,
+    barcode: i64,
+    part: &Part,
+) -> Result<(), StoreError> {
     let pos = txn.next_pos();
     txn.conn.prepare_cached(SET_POS)?.execute(params![
         shop,

@@ -11,9 +11,12 @@ use super::log::{self, Log};
 use super::sqlite::{SqliteStore, find_barcode};
 use super::{StoreError, shops};
 
-const MOVEMENTS: &str = "SELECT seq, barcode, prev, counts, body, chain FROM movement WHERE replica = ?1 ORDER BY seq";
-const TOTALS: &str = "SELECT barcode, condition, p, n, last FROM total WHERE shop = ?1 AND replica = ?2";
-const CORRECTIONS: &str = "SELECT barcode, condition, units FROM correction WHERE shop = ?1 AND units <> 0";
+const MOVEMENTS: &str =
+    "SELECT seq, barcode, prev, counts, body, chain FROM movement WHERE replica = ?1 ORDER BY seq";
+const TOTALS: &str =
+    "SELECT barcode, condition, p, n, last FROM total WHERE shop = ?1 AND replica = ?2";
+const CORRECTIONS: &str =
+    "SELECT barcode, condition, units FROM correction WHERE shop = ?1 AND units <> 0";
 
 /// What was looked at, and what is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -47,7 +50,11 @@ impl SqliteStore {
     pub(super) fn verify(&self, shop: Option<&ShopId>) -> Result<Checked, StoreError> {
         let mut checked = Checked::default();
         for line in self.db().check_blocking(Check::Full)? {
-            checked.problems.push(Problem { code: "database", shop: None, detail: line });
+            checked.problems.push(Problem {
+                code: "database",
+                shop: None,
+                detail: line,
+            });
         }
         let mut settings = db::Settings::new(self.db().path());
         settings.cache_kib = 16_000;
@@ -66,28 +73,48 @@ impl SqliteStore {
 /// The rows of totals of one replica, by (barcode, condition): the total and its last movement.
 type Rows = BTreeMap<(i64, u8), (Total, u64)>;
 
-fn verify_shop(conn: &Connection, index: u32, shop: &ShopId, checked: &mut Checked) -> Result<(), StoreError> {
+fn verify_shop(
+    conn: &Connection,
+    index: u32,
+    shop: &ShopId,
+    checked: &mut Checked,
+) -> Result<(), StoreError> {
     checked.shops += 1;
     let mut facts: Vec<(Fact, i64, i64)> = Vec::new();
     let mut uncounted: BTreeSet<Dot> = BTreeSet::new();
     for log in log::of_shop(conn, index)? {
         checked.replicas += 1;
         let mut rows = Rows::new();
-        verify_log(conn, (shop, &log), &mut rows, (&mut facts, &mut uncounted), checked)?;
+        verify_log(
+            conn,
+            (shop, &log),
+            &mut rows,
+            (&mut facts, &mut uncounted),
+            checked,
+        )?;
         verify_totals(conn, (shop, &log), &rows, checked)?;
     }
     let all: Vec<Fact> = facts.iter().map(|(fact, ..)| fact.clone()).collect();
     let void = void_dots(&all);
     if void != uncounted {
         let detail = match void.symmetric_difference(&uncounted).next() {
-            Some(dot) => format!("movement {} of replica {} counts and should not, or the other way", dot.seq, dot.replica),
+            Some(dot) => format!(
+                "movement {} of replica {} counts and should not, or the other way",
+                dot.seq, dot.replica
+            ),
             None => String::new(),
         };
-        checked.problems.push(Problem { code: "voids", shop: Some(shop.clone()), detail });
+        checked.problems.push(Problem {
+            code: "voids",
+            shop: Some(shop.clone()),
+            detail,
+        });
     }
     let mut expected: BTreeMap<(i64, u8), i64> = BTreeMap::new();
     for (fact, barcode, units) in facts.iter().filter(|(fact, ..)| void.contains(&fact.dot)) {
-        *expected.entry((*barcode, fact.condition.number())).or_default() += units;
+        *expected
+            .entry((*barcode, fact.condition.number()))
+            .or_default() += units;
     }
     expected.retain(|_, units| *units != 0);
     let mut statement = conn.prepare_cached(CORRECTIONS)?;
@@ -95,8 +122,13 @@ fn verify_shop(conn: &Connection, index: u32, shop: &ShopId, checked: &mut Check
         .query_map([index], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?
         .collect::<Result<_, _>>()?;
     if found != expected {
-        let detail = "what is taken from the totals is not what the movements that do not count add up to";
-        checked.problems.push(Problem { code: "correction", shop: Some(shop.clone()), detail: detail.to_owned() });
+        let detail =
+            "what is taken from the totals is not what the movements that do not count add up to";
+        checked.problems.push(Problem {
+            code: "correction",
+            shop: Some(shop.clone()),
+            detail: detail.to_owned(),
+        });
     }
     Ok(())
 }
@@ -108,8 +140,15 @@ fn verify_log(
     (facts, uncounted): (&mut Vec<(Fact, i64, i64)>, &mut BTreeSet<Dot>),
     checked: &mut Checked,
 ) -> Result<(), StoreError> {
-    let mut at = log.name.origin();
-    let mut wrong = |code, detail: String| checked.problems.push(Problem { code, shop: Some(shop.clone()), detail });
+    let name = log.name;
+    let mut at = name.origin();
+    let mut wrong = |code, detail: String| {
+        checked.problems.push(Problem {
+            code,
+            shop: Some(shop.clone()),
+            detail,
+        });
+    };
     let mut statement = conn.prepare_cached(MOVEMENTS)?;
     let mut found = statement.query([log.id])?;
     while let Some(row) = found.next()? {
@@ -118,30 +157,48 @@ fn verify_log(
         let body = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?;
         at = at.then(body);
         if at.seq.0 != seq {
-            wrong("hole", format!("replica {} has no movement {}", log.name, at.seq));
+            wrong("hole", format!("replica {name} has no movement {}", at.seq));
             return Ok(());
         }
         let kept: Option<[u8; 32]> = row.get(5)?;
         if kept.is_some_and(|kept| kept != at.chain.0) {
-            wrong("chain", format!("the chain of replica {} is not that of its movements at {seq}", log.name));
+            wrong(
+                "chain",
+                format!("replica {name} has another chain than its movements at {seq}"),
+            );
         }
         let movement = log::read_body(body)?;
         let barcode: i64 = row.get(1)?;
-        let slot = rows.entry((barcode, movement.condition.number())).or_default();
+        let slot = rows
+            .entry((barcode, movement.condition.number()))
+            .or_default();
         if slot.1 != row.get::<_, i64>(2)?.cast_unsigned()
             || find_barcode(conn, movement.barcode.as_str())? != Some(barcode)
         {
-            wrong("link", format!("movement {seq} of replica {} is not linked to the one before", log.name));
+            wrong(
+                "link",
+                format!("movement {seq} of replica {name} is not linked to the one before"),
+            );
         }
         *slot = (slot.0.after(movement.qty)?, seq);
-        let dot = Dot { replica: log.name, seq: Seq(seq) };
+        let dot = Dot {
+            replica: log.name,
+            seq: Seq(seq),
+        };
         if !row.get::<_, bool>(3)? {
             uncounted.insert(dot);
         }
-        facts.push((Fact::of(shop, dot, &movement), barcode, movement.qty.units()));
+        facts.push((
+            Fact::of(shop, dot, &movement),
+            barcode,
+            movement.qty.units(),
+        ));
     }
     if at != log.head {
-        wrong("chain", format!("the head of replica {} is not that of its movements", log.name));
+        wrong(
+            "chain",
+            format!("the head of replica {name} is not that of its movements"),
+        );
     }
     Ok(())
 }
@@ -156,7 +213,16 @@ fn verify_totals(
     let found: Rows = statement
         .query_map(params![log.shop, log.id], |row| {
             let number = |i| row.get::<_, i64>(i).map(i64::cast_unsigned);
-            Ok(((row.get(0)?, row.get(1)?), (Total { p: number(2)?, n: number(3)? }, number(4)?)))
+            Ok((
+                (row.get(0)?, row.get(1)?),
+                (
+                    Total {
+                        p: number(2)?,
+                        n: number(3)?,
+                    },
+                    number(4)?,
+                ),
+            ))
         })?
         .collect::<Result<_, _>>()?;
     checked.totals += found.len() as u64;
@@ -164,8 +230,15 @@ fn verify_totals(
     for key in keys {
         if found.get(key) != expected.get(key) {
             let barcode = super::sqlite::barcode_text(conn, key.0)?;
-            let detail = format!("the total of {barcode} in replica {} is not the sum of its movements", log.name);
-            checked.problems.push(Problem { code: "total", shop: Some(shop.clone()), detail });
+            let detail = format!(
+                "the total of {barcode} in replica {} is not the sum of its movements",
+                log.name
+            );
+            checked.problems.push(Problem {
+                code: "total",
+                shop: Some(shop.clone()),
+                detail,
+            });
         }
     }
     Ok(())

@@ -16,7 +16,8 @@ use super::sqlite::Txn;
 use super::{StoreError, shops, totals};
 use crate::merge::Incoming;
 
-const ADD_IDENT: &str = "INSERT OR IGNORE INTO ident (shop, id, replica, seq) VALUES (?1, ?2, ?3, ?4)";
+const ADD_IDENT: &str =
+    "INSERT OR IGNORE INTO ident (shop, id, replica, seq) VALUES (?1, ?2, ?3, ?4)";
 const DOTS: &str = "SELECT i.replica, r.name, i.seq, m.counts, m.barcode, m.body FROM ident AS i \
     JOIN replica AS r ON r.id = i.replica JOIN movement AS m ON m.replica = i.replica AND m.seq = i.seq \
     WHERE i.shop = ?1 AND i.id = ?2";
@@ -73,15 +74,28 @@ pub(super) fn apply(
     let shop = shops::name(txn.conn, log.shop)?;
     let is_indexed = shops::flags(txn.conn, log.shop)?.indexed == shops::INDEXED;
     let mut question = Question::default();
-    let placed = incoming.entries.iter().zip(&incoming.rows.slots).zip(incoming.base.seq.0 + 1..);
+    let placed = incoming
+        .entries
+        .iter()
+        .zip(&incoming.rows.slots)
+        .zip(incoming.base.seq.0 + 1..);
     for ((entry, slot), seq) in placed {
-        let barcode = *ids.get(*slot).ok_or(StoreError::Damaged("a delta's rows are not its movements'"))?;
+        let barcode = *ids
+            .get(*slot)
+            .ok_or(StoreError::Damaged("a delta's rows are not its movements'"))?;
         question.add(txn, (&shop, log), (entry, seq, barcode), is_indexed)?;
     }
     if is_indexed {
-        txn.conn.prepare_cached(INDEXED_UPTO)?.execute(params![log.id, incoming.head().seq.0.cast_signed()])?;
+        txn.conn
+            .prepare_cached(INDEXED_UPTO)?
+            .execute(params![log.id, incoming.head().seq.0.cast_signed()])?;
     }
-    Decision { shop: log.shop, is_indexed, best: BTreeMap::new() }.decide(txn, question, touched)
+    Decision {
+        shop: log.shop,
+        is_indexed,
+        best: BTreeMap::new(),
+    }
+    .decide(txn, question, touched)
 }
 
 /// Indexes some movements of a shop; true when its index is complete.
@@ -90,7 +104,12 @@ pub(super) fn index_some(txn: &mut Txn<'_>, shop: u32, most: usize) -> Result<bo
     let found = txn
         .conn
         .prepare_cached(NOT_INDEXED)?
-        .query_row([shop], |row| Ok((row.get::<_, ReplicaName>(1)?, row.get::<_, i64>(5)?.cast_unsigned())))
+        .query_row([shop], |row| {
+            Ok((
+                row.get::<_, ReplicaName>(1)?,
+                row.get::<_, i64>(5)?.cast_unsigned(),
+            ))
+        })
         .optional()?;
     let Some((replica, from)) = found else {
         shops::set_indexed(txn.conn, shop, shops::INDEXED)?;
@@ -108,8 +127,15 @@ pub(super) fn index_some(txn: &mut Txn<'_>, shop: u32, most: usize) -> Result<bo
     // Nobody was told of these movements as of this transaction's: what changes is news.
     question.new.clear();
     let upto = from + entries.len() as u64;
-    txn.conn.prepare_cached(INDEXED_UPTO)?.execute(params![log.id, upto.cast_signed()])?;
-    Decision { shop, is_indexed: true, best: BTreeMap::new() }.decide(txn, question, &mut touched)?;
+    txn.conn
+        .prepare_cached(INDEXED_UPTO)?
+        .execute(params![log.id, upto.cast_signed()])?;
+    Decision {
+        shop,
+        is_indexed: true,
+        best: BTreeMap::new(),
+    }
+    .decide(txn, question, &mut touched)?;
     touched.publish(txn, shop, &HashMap::new())?;
     Ok(false)
 }
@@ -139,11 +165,20 @@ impl Question {
         self.new.insert((log.id, seq));
         self.ids.insert(id);
         if is_indexed {
-            txn.conn.prepare_cached(ADD_IDENT)?.execute(params![log.shop, id.0, log.id, seq.cast_signed()])?;
+            txn.conn.prepare_cached(ADD_IDENT)?.execute(params![
+                log.shop,
+                id.0,
+                log.id,
+                seq.cast_signed()
+            ])?;
         }
         if let (Kind::Void, Some(target)) = (movement.kind, movement.target) {
-            txn.conn.prepare_cached(ADD_NAMED)?.execute(params![log.shop, target.0])?;
-            txn.conn.prepare_cached(ADD_VOID_ID)?.execute(params![log.shop, id.0])?;
+            txn.conn
+                .prepare_cached(ADD_NAMED)?
+                .execute(params![log.shop, target.0])?;
+            txn.conn
+                .prepare_cached(ADD_VOID_ID)?
+                .execute(params![log.shop, id.0])?;
             self.ids.insert(target);
         }
         if movement.kind == Kind::Balance {
@@ -173,12 +208,19 @@ struct Decision {
 }
 
 impl Decision {
-    fn decide(mut self, txn: &mut Txn<'_>, mut question: Question, touched: &mut Touched) -> Result<(), StoreError> {
+    fn decide(
+        mut self,
+        txn: &mut Txn<'_>,
+        mut question: Question,
+        touched: &mut Touched,
+    ) -> Result<(), StoreError> {
         // A void that names a statement lets the one before it stand again.
         for id in question.ids.clone() {
             for place in self.places(txn.conn, id, &question)? {
                 if place.movement.kind == Kind::Balance {
-                    question.rows.insert((place.barcode, place.movement.condition.number()));
+                    question
+                        .rows
+                        .insert((place.barcode, place.movement.condition.number()));
                 }
             }
         }
@@ -193,7 +235,12 @@ impl Decision {
     }
 
     /// The dots of an id.
-    fn places(&self, conn: &Connection, id: MovementId, question: &Question) -> Result<Vec<Place>, StoreError> {
+    fn places(
+        &self,
+        conn: &Connection,
+        id: MovementId,
+        question: &Question,
+    ) -> Result<Vec<Place>, StoreError> {
         if self.is_indexed {
             return places(&mut *conn.prepare_cached(DOTS)?, params![self.shop, id.0]);
         }
@@ -210,11 +257,18 @@ impl Decision {
         if !self.is_indexed {
             return Ok(false);
         }
-        Ok(conn.prepare_cached(IS_NAMED)?.query_row(params![self.shop, id.0], |row| row.get(0))?)
+        Ok(conn
+            .prepare_cached(IS_NAMED)?
+            .query_row(params![self.shop, id.0], |row| row.get(0))?)
     }
 
     /// The statement of a row that counts, and those that must be looked at because it is another one than before.
-    fn look_at_row(&mut self, conn: &Connection, row: StatedRow, question: &mut Question) -> Result<(), StoreError> {
+    fn look_at_row(
+        &mut self,
+        conn: &Connection,
+        row: StatedRow,
+        question: &mut Question,
+    ) -> Result<(), StoreError> {
         let mut statement = conn.prepare_cached(STATEMENTS)?;
         let mut rows = statement.query(params![self.shop, row.0, row.1])?;
         let mut best = None;
@@ -241,7 +295,11 @@ impl Decision {
         Ok(())
     }
 
-    fn best_of(&mut self, conn: &Connection, row: StatedRow) -> Result<Option<MovementId>, StoreError> {
+    fn best_of(
+        &mut self,
+        conn: &Connection,
+        row: StatedRow,
+    ) -> Result<Option<MovementId>, StoreError> {
         if !self.best.contains_key(&row) {
             self.look_at_row(conn, row, &mut Question::default())?;
         }
@@ -257,16 +315,21 @@ impl Decision {
         (new, touched): (&BTreeSet<(i64, u64)>, &mut Touched),
     ) -> Result<(), StoreError> {
         let is_named = self.is_named(txn.conn, id)?;
-        let Some(smallest) = places.iter().map(|place| (place.name, place.seq)).min() else { return Ok(()) };
+        let Some(smallest) = places.iter().map(|place| (place.name, place.seq)).min() else {
+            return Ok(());
+        };
         let is_old = |place: &Place| !new.contains(&(place.log, place.seq));
-        let (was_known, did_count) =
-            (places.iter().any(is_old), places.iter().any(|place| is_old(place) && place.counts));
+        let (was_known, did_count) = (
+            places.iter().any(is_old),
+            places.iter().any(|place| is_old(place) && place.counts),
+        );
         let mut does_count = false;
         let mut speaker = None;
         for place in places {
             let movement = &place.movement;
             let row = (place.barcode, movement.condition.number());
-            let is_superseded = movement.kind == Kind::Balance && self.best_of(txn.conn, row)? != Some(id);
+            let is_superseded =
+                movement.kind == Kind::Balance && self.best_of(txn.conn, row)? != Some(id);
             let is_smallest = (place.name, place.seq) == smallest;
             let counts = is_smallest && !is_named && !is_superseded;
             does_count |= counts;
@@ -279,7 +342,8 @@ impl Decision {
             }
         }
         if let (true, Some((replica, seq))) = (was_known && did_count != does_count, speaker) {
-            let log = log::find(txn.conn, replica)?.ok_or(StoreError::Damaged("a replica is gone"))?;
+            let log =
+                log::find(txn.conn, replica)?.ok_or(StoreError::Damaged("a replica is gone"))?;
             let pos = txn.next_pos();
             merge::add_history(txn, &log, pos, (seq, 1), true)?;
         }
@@ -290,13 +354,20 @@ impl Decision {
         let units = place.movement.qty.units();
         let units = if counts { -units } else { units };
         let condition = Condition::of_number(place.movement.condition.number());
-        txn.conn.prepare_cached(SET_COUNTS)?.execute(params![place.log, place.seq.cast_signed(), counts])?;
+        txn.conn.prepare_cached(SET_COUNTS)?.execute(params![
+            place.log,
+            place.seq.cast_signed(),
+            counts
+        ])?;
         totals::correct(txn.conn, self.shop, place.barcode, condition, units)?;
         shops::set_corrected(txn.conn, self.shop)
     }
 }
 
-fn places(statement: &mut rusqlite::Statement<'_>, of: impl rusqlite::Params) -> Result<Vec<Place>, StoreError> {
+fn places(
+    statement: &mut rusqlite::Statement<'_>,
+    of: impl rusqlite::Params,
+) -> Result<Vec<Place>, StoreError> {
     let mut rows = statement.query(of)?;
     let mut places = Vec::new();
     while let Some(row) = rows.next()? {
@@ -323,5 +394,7 @@ pub(super) fn speaks_for_id(
     let id = movement.id(shop.1);
     let places = places(&mut *conn.prepare_cached(DOTS)?, params![shop.0, id.0])?;
     // Without an index of ids the dot is the only one.
-    Ok(places.iter().all(|place| !place.counts && (replica, seq) <= (place.name, place.seq)))
+    Ok(places
+        .iter()
+        .all(|place| !place.counts && (replica, seq) <= (place.name, place.seq)))
 }

@@ -437,6 +437,7 @@ fn listed(view: &View, query: &StockQuery) -> Vec<(String, String)> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of filters")]
 fn lists_are_paged_without_gaps_by_any_filter() {
     let view = view(3);
     for (barcode, size) in [("A", "17,5"), ("B", "18")] {

@@ -56,6 +56,27 @@ pub struct Words {
     pub external_id: Option<Box<str>>,
 }
 
+impl Words {
+    /// Takes what is said later: each word that it has replaces the one here, the others stay.
+    pub fn overlay(&mut self, later: Self) {
+        let fields = [
+            (&mut self.article, later.article),
+            (&mut self.name, later.name),
+            (&mut self.size, later.size),
+            (&mut self.stone, later.stone),
+            (&mut self.metal, later.metal),
+            (&mut self.fineness, later.fineness),
+            (&mut self.weight, later.weight),
+            (&mut self.external_id, later.external_id),
+        ];
+        for (field, later) in fields {
+            if later.is_some() {
+                *field = later;
+            }
+        }
+    }
+}
+
 /// The most bytes one text of the rest keeps; longer ones are cut at a character.
 const MAX_TEXT_BYTES: usize = 200;
 

@@ -111,12 +111,17 @@ fn a_restored_ledger_that_sold_before_it_asked_branches_and_counts_once() {
     }
 }
 
+/// As a ledger that lies elsewhere than last time.
+fn doubted(conn: &Connection) {
+    conn.execute("UPDATE state SET doubt = 'path'", []).unwrap();
+}
+
 #[test]
 fn a_copied_disk_with_a_doubt_mints_at_its_first_movement() {
     let conn = ledger();
     book(&conn, &sale("A", 1, "1"));
     let old = numbers::numbers(&conn).unwrap().replica.unwrap();
-    replica::doubt(&conn).unwrap();
+    doubted(&conn);
     assert_eq!(
         numbers::numbers(&conn).unwrap().replica,
         Some(old),
@@ -135,7 +140,7 @@ fn a_copied_disk_with_a_doubt_mints_at_its_first_movement() {
 #[test]
 fn a_doubt_ends_with_the_hubs_answer() {
     let (conn, mut hub) = (ledger(), Hub::new());
-    replica::doubt(&conn).unwrap();
+    doubted(&conn);
 
     let taken = hub.exchange(&conn, true);
     assert!(

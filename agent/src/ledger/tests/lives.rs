@@ -1,7 +1,8 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::ledger::{Doubt, Greeting, HighWater, Home, Ledger, LedgerError, numbers};
+use crate::ledger::replica::Doubt;
+use crate::ledger::{Greeting, HighWater, Home, Ledger, LedgerError, numbers};
 use vitrina_shared::Seq;
 
 fn home(path: &str) -> Home {
