@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use vitrina_host::sign;
@@ -133,7 +134,11 @@ impl FromStr for Role {
 
 /// Every key, by the hash of its secret. The lookup is by hash, so its time says nothing of the secret.
 #[derive(Debug, Default)]
-pub(crate) struct Keyring(RwLock<HashMap<[u8; 32], (Principal, bool)>>);
+pub(crate) struct Keyring {
+    known: RwLock<HashMap<[u8; 32], (Principal, bool)>>,
+    /// Grows after the keys have changed.
+    edition: AtomicU64,
+}
 
 impl Keyring {
     /// Reads the keys of the store.
@@ -154,15 +159,21 @@ impl Keyring {
                 )
             })
             .collect();
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = known;
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+        self.edition.fetch_add(1, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// A number that is the same only while the keys are.
+    pub(crate) fn edition(&self) -> u64 {
+        self.edition.load(Ordering::Acquire)
     }
 
     /// What a secret opens.
     pub(crate) fn check(&self, secret: &str) -> KeyCheck {
         let hash = sign::sha256(secret.as_bytes());
         match self
-            .0
+            .known
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .get(&hash)

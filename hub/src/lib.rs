@@ -1,7 +1,7 @@
 //! The hub of Vitrina: merges what the agents of the shops send, keeps it, and answers the website, head office and
 //! admins.
 //!
-//! The way of the data: `routes` → [`exchange`] → [`merge`] → `store` → [`change`] → `view` → routes and feed.
+//! The way of the data: `routes` → `exchange` → `merge` → `store` → `change` → `view` → routes and feed.
 
 mod auth;
 mod board;

@@ -11,7 +11,7 @@ use http_body_util::Full;
 use serde_json::Value;
 use vitrina_shared::ShopId;
 
-use crate::auth::{WEBSITE, authorize};
+use crate::auth::LastShown;
 use crate::error::ApiError;
 use crate::routes::Ask;
 use crate::routes::ask::{json_answer, mark, mark_as_of, takes_gzip};
@@ -30,7 +30,11 @@ pub(crate) async fn one(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respons
 
 /// The same without the router, for the one call that the website makes all day: a plain barcode and a good key.
 /// Nothing when it is another call, or one that fails.
-pub(crate) fn fast<B>(hub: &Hub, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
+pub(crate) fn fast<B>(
+    hub: &Hub,
+    last_shown: &LastShown,
+    request: &Request<B>,
+) -> Option<Response<Full<Bytes>>> {
     let id = request.uri().path().strip_prefix("/v1/stock/")?;
     let is_plain = request.method() == Method::GET
         && request.uri().query().is_none()
@@ -39,7 +43,9 @@ pub(crate) fn fast<B>(hub: &Hub, request: &Request<B>) -> Option<Response<Full<B
     if !is_plain || id == "batch" {
         return None;
     }
-    authorize(&hub.core.keys, WEBSITE, request.headers()).ok()?;
+    if !last_shown.may_read(&hub.core.keys, request.headers()) {
+        return None;
+    }
     let item = hub.view.item(id).filter(|item| item.is_known())?;
     Some(item_response(
         hub.view.answer(&item, wanted(request.headers())),

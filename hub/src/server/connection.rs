@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
 
+use crate::auth::LastShown;
 use crate::routes;
 use crate::server::pulse::{Patience, Pulse, TICK_MS, Watched};
 use crate::server::{Hub, Peer};
@@ -157,12 +158,12 @@ async fn serve(stream: TcpStream, from: SocketAddr, hub: Arc<Hub>, router: Route
         router,
         peer: Peer(from.ip().to_canonical()),
         pulse: Arc::clone(&pulse),
+        last_shown: LastShown::default(),
     };
     let connection = http1::Builder::new()
         .max_buf_size(MAX_BUFFER_BYTES)
         .max_header_size(MAX_HEAD_BYTES)
         .header_read_timeout(None)
-        .pipeline_flush(true)
         .serve_connection(Watched::new(stream, Arc::clone(&pulse)), desk);
     let mut connection = pin!(connection);
     let mut patience = Patience::default();
@@ -195,6 +196,7 @@ struct Desk {
     router: Router,
     peer: Peer,
     pulse: Arc<Pulse>,
+    last_shown: LastShown,
 }
 
 impl Service<Request<Incoming>> for Desk {
@@ -203,7 +205,7 @@ impl Service<Request<Incoming>> for Desk {
     type Future = Answering;
 
     fn call(&self, mut request: Request<Incoming>) -> Answering {
-        if let Some(response) = routes::stock::fast(&self.hub, &request) {
+        if let Some(response) = routes::stock::fast(&self.hub, &self.last_shown, &request) {
             self.pulse.begin();
             self.pulse.end();
             return Answering::Ready(Some(response.map(Reply::Whole)));

@@ -82,7 +82,7 @@ pub enum Missing {
 pub struct Opened {
     /// Whether it was made just now.
     pub created: bool,
-    /// Whether the last program did not close it (a WAL was left): worth a [`Db::check`].
+    /// Whether the last program did not close it (a WAL was left): worth a [`Db::check_blocking`].
     pub unclean: bool,
     /// Which schema it had and has.
     pub migrated: Migrated,
