@@ -19,6 +19,13 @@ async fn a_line_of_a_file_and_a_sale_of_a_till_reach_the_website() {
     assert_eq!(item["levels"][0]["shop"], json!("S017"));
     assert_eq!(item["levels"][0]["confidence"], json!("live"));
     assert_eq!(item["available"], json!(2));
+    for data in [chain.data(), shop.data.clone()] {
+        let log = std::fs::read_to_string(vitrina_tests::process::log_of(&data)).expect("a log");
+        assert!(
+            !log.to_lowercase().contains("error"),
+            "a first start is calm: {log}"
+        );
+    }
     assert_eq!(shop.cli(&["verify"]).code, 0);
     assert_eq!(chain.cli(&["verify"]).code, 0);
 }

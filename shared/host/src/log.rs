@@ -13,6 +13,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
+use crate::os;
+
 /// How many days of logs are kept.
 const FILES_MAX: usize = 14;
 
@@ -80,6 +82,9 @@ pub enum LogError {
         /// Why not.
         source: InitError,
     },
+    /// There is no folder for logs, and none can be made.
+    #[error("there is no place for the log")]
+    Place(#[from] os::OsError),
     /// Logging was started before.
     #[error("the log was started already")]
     Again(#[from] TryInitError),
@@ -138,6 +143,8 @@ pub fn start(of: LogOf<'_>, args: &LogArgs) -> Result<LogGuard, LogError> {
 
 fn daily_file(data: &Path) -> Result<(NonBlocking, WorkerGuard), LogError> {
     let folder = data.join("log");
+    // The appender lists the folder before it makes it, and complains to stderr.
+    os::create_private_dir(&folder)?;
     let appender = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_suffix("log")
