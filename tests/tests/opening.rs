@@ -240,3 +240,29 @@ async fn a_file_without_names_takes_no_name_away() {
         assert_eq!(price["amount"], json!("47000.00"), "the latest price");
     }
 }
+
+#[tokio::test]
+async fn a_real_package_of_variants_opens_a_shop() {
+    let Some(samples) = vitrina_tests::binaries::samples() else {
+        return;
+    };
+    let offers = std::fs::read(samples.join("cml-2.04-cscart-variants/offers.xml"))
+        .expect("the sample reads");
+    let chain = Chain::start();
+    let shop = chain.shop("S001", &[]);
+
+    shop.import("offers.xml", offers).await;
+    chain.level_with(&shop).await;
+
+    // 81 of its 1,455 offers carry a quantity.
+    let stocked = chain
+        .get("/v1/stock?shop=S001&available=true&limit=1000")
+        .await;
+    assert_eq!(
+        stocked.body["items"].as_array().map(Vec::len),
+        Some(81),
+        "{stocked:?}"
+    );
+    assert_eq!(shop.status()["quarantined"], json!(0));
+    assert_eq!(chain.cli(&["verify"]).code, 0);
+}
