@@ -62,12 +62,11 @@ async fn of_a_truncated_file_nothing_is_applied() {
         "{}",
         path.display()
     );
-    let report = std::fs::read_dir(path.parent().expect("a folder"))
-        .expect("rejected/ is there")
-        .flatten()
-        .find(|entry| entry.file_name().to_string_lossy().contains("report"))
-        .expect("a report beside it");
-    let report = std::fs::read_to_string(report.path()).expect("the report reads");
+    let report = vitrina_tests::until("the report beside it", || async {
+        let folder = path.parent().expect("a folder");
+        std::fs::read_to_string(folder.join("cut.csv.report.txt"))
+    })
+    .await;
     assert!(report.contains('3'), "the report names the line: {report}");
     assert_eq!(
         shop.cli(&["stock", RING, "--json"]).ok().json()["on_hand"],
