@@ -8,7 +8,7 @@ const RING: &str = "2000018987155";
 async fn confident(chain: &Chain, word: &str) -> Value {
     until(&format!("the level to be {word}"), || async {
         let item = chain.get(&format!("/v1/stock/{RING}")).await.body;
-        if item["levels"][0]["confidence"] == json!(word) {
+        if item.pointer("/levels/0/confidence") == Some(&json!(word)) {
             Ok(item)
         } else {
             Err(item)
