@@ -22,6 +22,10 @@ const HEAD_TICKS: u32 = 5;
 /// A connection on which nothing moved for so many looks is closed: 76 seconds, one more than browsers and pools keep.
 const QUIET_TICKS: u32 = 38;
 
+/// A small answer is sent in one piece: copying it costs less than a second piece in a write. Of a large one nothing is
+/// copied before the kernel does.
+const SMALL_BYTES: usize = 4 * 1_024;
+
 /// What the connection and its answers tell the watch.
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
@@ -147,12 +151,27 @@ impl Write for Watched {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let done = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        let mut small = [0; SMALL_BYTES];
+        let done = match gather(parts, &mut small) {
+            Some(bytes) => Pin::new(&mut self.stream).poll_write(cx, bytes),
+            None => Pin::new(&mut self.stream).poll_write_vectored(cx, parts),
+        };
         if matches!(done, Poll::Ready(Ok(_))) {
             self.pulse.went();
         }
         done
     }
+}
+
+/// The parts in one piece, where they fit.
+fn gather<'b>(parts: &[io::IoSlice<'_>], into: &'b mut [u8]) -> Option<&'b [u8]> {
+    let mut length = 0;
+    for part in parts {
+        let end = length + part.len();
+        into.get_mut(length..end)?.copy_from_slice(part);
+        length = end;
+    }
+    into.get(..length)
 }
 
 #[cfg(test)]
@@ -161,6 +180,16 @@ mod tests {
 
     fn looks(pulse: &Pulse, patience: &mut Patience) -> usize {
         (1..1_000).find(|_| !patience.lasts(pulse)).unwrap()
+    }
+
+    #[test]
+    fn a_small_answer_is_one_piece_and_a_large_one_stays_as_it_is() {
+        let (head, body) = (io::IoSlice::new(b"head"), io::IoSlice::new(b"body"));
+        let mut room = [0; 8];
+
+        assert_eq!(gather(&[head, body], &mut room), Some(&b"headbody"[..]));
+        assert_eq!(gather(&[head, body, head], &mut room), None);
+        assert_eq!(gather(&[], &mut room), Some(&b""[..]));
     }
 
     #[test]
