@@ -1,6 +1,6 @@
 //! The merged stock in memory: what every answer to a reader is made of.
 //!
-//! It is filled from the store at start and told of every commit by the database thread. A reader locks one shard of
+//! It is filled from the store at start and told of every commit before anybody has its answer. A reader locks one shard of
 //! the map and one item for as long as it takes to copy a handle, so it waits neither for a merge nor for SQL.
 
 pub(crate) mod face;
@@ -112,7 +112,7 @@ impl View {
         self.head.send_replace(head);
     }
 
-    /// Takes what a commit changed. Called by one thread, in the order of the commits.
+    /// Takes what a commit changed. One call at a time, in the order of the commits.
     pub(crate) fn apply(&self, head: &FeedHead, changes: Vec<Change>) {
         let mut entries = Vec::with_capacity(changes.len());
         let mut overtaken = 0;

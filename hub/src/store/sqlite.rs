@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use vitrina_host::db::{Db, Hooks, Settings};
+use vitrina_host::db::{Db, Group, Hooks, Settings};
 use vitrina_host::{clock, sign};
 use vitrina_shared::{Barcode, HubLife, TimeMs};
 
@@ -18,7 +18,7 @@ const LAST_COMMIT: &str = "SELECT pos, tag FROM feed_commit ORDER BY pos DESC LI
 const ADD_COMMIT: &str = "INSERT INTO feed_commit (pos, tag, at) VALUES (?1, ?2, ?3)";
 const FORGET_COMMITS: &str = "DELETE FROM feed_commit WHERE pos <= (SELECT pos FROM feed_commit ORDER BY pos DESC LIMIT 1 OFFSET 100000)";
 const FIND_BARCODE: &str = "SELECT id FROM barcode WHERE text = ?1";
-const ADD_BARCODE: &str = "INSERT INTO barcode (text) VALUES (?1) RETURNING id";
+const ADD_BARCODE: &str = "INSERT INTO barcode (text) VALUES (?1) ON CONFLICT (text) DO NOTHING";
 const BARCODES: &str = "SELECT id, text FROM barcode";
 const BARCODE_TEXT: &str = "SELECT text FROM barcode WHERE id = ?1";
 
@@ -39,15 +39,24 @@ struct Shared {
     /// The last position given out, committed or not: one that was rolled back is never given again.
     pos: AtomicU64,
     head: Mutex<FeedHead>,
-    /// What the transaction that is about to be committed leads to.
+    sealed: Mutex<Sealed>,
+    /// What the transaction that was committed leads to.
     next: Mutex<Pending>,
     listener: OnceLock<Listener>,
     barcodes: RwLock<HashMap<Box<str>, i64>>,
 }
 
+/// The transactions whose positions have their tag.
+#[derive(Default)]
+struct Sealed {
+    /// The last position that has one.
+    pos: u64,
+    /// The number of each such transaction, its end and tag, until it is published.
+    ends: Vec<(u64, u64, u64)>,
+}
+
 #[derive(Default)]
 struct Pending {
-    head: Option<(u64, u64)>,
     life: Option<HubLife>,
     changes: Vec<Change>,
 }
@@ -91,18 +100,20 @@ impl SqliteStore {
                 pos: 0,
                 tag: 0,
             }),
-            next: Mutex::new(Pending::default()),
+            sealed: Mutex::default(),
+            next: Mutex::default(),
             listener: OnceLock::new(),
             barcodes: RwLock::new(HashMap::new()),
         });
         let mut settings = Settings::new(path);
-        settings.cache_kib = 16_000;
+        // A bootstrap of all shops touches every page of the barcodes' index at random.
+        settings.cache_kib = 64_000;
         settings.readers = 4;
         settings.read_timeout = Duration::from_mins(1);
         let (before, after) = (Arc::clone(&shared), Arc::clone(&shared));
         let hooks = Hooks {
-            before_commit: Some(Box::new(move |conn, _| before.seal(conn))),
-            after_commit: Some(Box::new(move |_| after.publish())),
+            before_commit: Some(Box::new(move |conn, group| before.seal(conn, group))),
+            after_commit: Some(Box::new(move |group| after.publish(group))),
             reopened: None,
         };
         let db = Db::open(settings, schema::STEPS, hooks)?;
@@ -140,6 +151,7 @@ impl SqliteStore {
         let (commit, barcodes, life) = known;
         let (pos, tag) = commit.unwrap_or((0, 0));
         self.shared.pos.store(pos, Ordering::SeqCst);
+        lock(&self.shared.sealed).pos = pos;
         *lock(&self.shared.head) = FeedHead {
             life: life.unwrap_or(HubLife {
                 ordinal: 0,
@@ -243,9 +255,9 @@ impl Shared {
     }
 
     /// Before COMMIT: the positions that the transaction gave out get their tag.
-    fn seal(&self, conn: &Connection) -> rusqlite::Result<()> {
+    fn seal(&self, conn: &Connection, group: &Group) -> rusqlite::Result<()> {
         let pos = self.pos.load(Ordering::SeqCst);
-        if pos <= lock(&self.head).pos {
+        if pos <= lock(&self.sealed).pos {
             return Ok(());
         }
         let random = sign::random_bytes::<8>()
@@ -260,7 +272,9 @@ impl Shared {
         if pos.is_multiple_of(FORGET_EVERY) {
             conn.prepare_cached(FORGET_COMMITS)?.execute([])?;
         }
-        lock(&self.next).head = Some((pos, tag));
+        let mut sealed = lock(&self.sealed);
+        sealed.pos = pos;
+        sealed.ends.push((group.number, pos, tag));
         Ok(())
     }
 
@@ -279,11 +293,19 @@ impl Shared {
     }
 
     /// After COMMIT, once: the view follows before anybody has an answer.
-    fn publish(&self) {
+    fn publish(&self, group: &Group) {
         let pending = std::mem::take(&mut *lock(&self.next));
+        let end = {
+            let mut sealed = lock(&self.sealed);
+            let is_own = |end: &&(u64, u64, u64)| end.0 == group.number;
+            let end = sealed.ends.iter().find(is_own).copied();
+            // Those before it that are still there were not committed.
+            sealed.ends.retain(|(number, ..)| *number > group.number);
+            end
+        };
         let head = {
             let mut head = lock(&self.head);
-            if let Some((pos, tag)) = pending.head {
+            if let Some((_, pos, tag)) = end {
                 (head.pos, head.tag) = (pos, tag);
             }
             head.life = pending.life.unwrap_or(head.life);
@@ -332,18 +354,15 @@ impl Txn<'_> {
         {
             return Ok(*id);
         }
-        // A write before this one in the same transaction may have named it.
-        let found = self
-            .conn
-            .prepare_cached(FIND_BARCODE)?
-            .query_row([barcode], |row| row.get(0))
-            .optional()?;
-        let id = match found {
-            Some(id) => id,
-            None => self
-                .conn
-                .prepare_cached(ADD_BARCODE)?
-                .query_row([barcode], |row| row.get(0))?,
+        // Not with RETURNING, which costs a journal of the statement and a table for its row.
+        let added = self.conn.prepare_cached(ADD_BARCODE)?.execute([barcode])?;
+        let id = if added == 1 {
+            self.conn.last_insert_rowid()
+        } else {
+            // A write before this one in the same transaction named it.
+            self.conn
+                .prepare_cached(FIND_BARCODE)?
+                .query_row([barcode], |row| row.get(0))?
         };
         self.side.barcodes.push((barcode.into(), id));
         Ok(id)

@@ -7,6 +7,7 @@
 
 mod backup;
 mod error;
+mod follower;
 mod open;
 mod queue;
 mod readers;
@@ -123,7 +124,8 @@ impl Db {
             Arc::clone(&shared),
             Arc::clone(&readers),
             hooks,
-        );
+        )
+        .map_err(OpenError::Thread)?;
         let thread = std::thread::Builder::new()
             .name("database".to_owned())
             .spawn(move || writer.run())
@@ -165,8 +167,8 @@ impl Db {
         self.write_with(work, |_| {}).await
     }
 
-    /// As [`Db::write`]; after COMMIT and before the answer `after` runs on the database thread, in the order in which
-    /// the writes were committed. It does not run when nothing was committed, and must not touch this database.
+    /// As [`Db::write`]; after COMMIT and before the answer `after` runs, in the order in which the writes were
+    /// committed. It does not run when nothing was committed, and must not wait for this database.
     ///
     /// # Errors
     ///

@@ -1,5 +1,6 @@
 //! The thread that owns the writing connection.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use rusqlite::config::DbConfig;
 
 use super::Settings;
 use super::error::{DbError, is_fatal};
+use super::follower::Follower;
 use super::open;
 use super::queue::{Job, Next, Shared};
 use super::readers::Readers;
@@ -38,10 +40,12 @@ pub struct Group {
     pub jobs: usize,
     /// How many rows they changed (as SQLite counts).
     pub changes: u64,
+    /// Which transaction it is: the first is 1. One that is not committed leaves a gap.
+    pub number: u64,
 }
 
 type BeforeCommit = Box<dyn FnMut(&Connection, &Group) -> rusqlite::Result<()> + Send>;
-type AfterCommit = Box<dyn FnMut(&Group) + Send>;
+pub(super) type AfterCommit = Box<dyn FnMut(&Group) + Send>;
 type Reopened = Box<dyn FnMut(&Connection) + Send>;
 
 /// What the owner of the tables does on the database thread, besides the writes themselves.
@@ -49,7 +53,8 @@ type Reopened = Box<dyn FnMut(&Connection) + Send>;
 pub struct Hooks {
     /// Runs inside each transaction that changed rows, last before COMMIT. Its error rolls back all of it.
     pub before_commit: Option<BeforeCommit>,
-    /// Runs after COMMIT and after each write's own `after`, before any caller is answered.
+    /// Runs after COMMIT and after each write's own `after`, before any caller is answered; in the order of the commits,
+    /// and while the next transaction may be running already.
     pub after_commit: Option<AfterCommit>,
     /// Runs when the connection was lost by an I/O error and opened again: read again what is kept in memory.
     pub reopened: Option<Reopened>,
@@ -67,7 +72,11 @@ pub(super) struct Writer {
     settings: Settings,
     shared: Arc<Shared>,
     readers: Arc<Readers>,
-    hooks: Hooks,
+    before_commit: Option<BeforeCommit>,
+    reopened: Option<Reopened>,
+    follower: Follower,
+    /// Transactions begun so far.
+    groups: u64,
     /// When the WAL is emptied, if nothing comes before; `None` when it is empty.
     tidy_at: Option<Instant>,
     optimized: Instant,
@@ -90,17 +99,20 @@ impl Writer {
         shared: Arc<Shared>,
         readers: Arc<Readers>,
         hooks: Hooks,
-    ) -> Self {
-        Self {
+    ) -> io::Result<Self> {
+        Ok(Self {
             conn: Some(conn),
             settings,
             shared,
             readers,
-            hooks,
+            before_commit: hooks.before_commit,
+            reopened: hooks.reopened,
+            follower: Follower::start(hooks.after_commit)?,
+            groups: 0,
             // The schema may just have been written.
             tidy_at: Some(Instant::now() + IDLE),
             optimized: Instant::now(),
-        }
+        })
     }
 
     pub(super) fn run(mut self) {
@@ -111,6 +123,7 @@ impl Writer {
                 Next::Stop => break,
             }
         }
+        self.follower.close();
         if let Some(conn) = self.conn.take() {
             let _ = empty_wal(&conn);
             if let Err((_, error)) = conn.close() {
@@ -132,6 +145,7 @@ impl Writer {
             self.put_back(conn, is_fatal(&error));
             return first.refuse(DbError::Commit(Arc::new(error)));
         }
+        self.groups += 1;
         let rows_before = conn.total_changes();
         let started = Instant::now();
         let mut kept: Vec<Box<dyn Job>> = Vec::new();
@@ -155,11 +169,12 @@ impl Writer {
         let group = Group {
             jobs: kept.len(),
             changes: conn.total_changes() - rows_before,
+            number: self.groups,
         };
         match self.commit(&conn, &group) {
             Ok(()) => {
                 self.put_back(conn, false);
-                self.answer(kept, &group);
+                self.follower.follow(kept, group);
             }
             Err(error) => {
                 let is_lost = is_fatal(&error) || execute(&conn, ROLLBACK).is_err();
@@ -172,26 +187,13 @@ impl Writer {
 
     fn commit(&mut self, conn: &Connection, group: &Group) -> rusqlite::Result<()> {
         if group.changes > 0
-            && let Some(hook) = &mut self.hooks.before_commit
+            && let Some(hook) = &mut self.before_commit
         {
             // A panic here is the owner's bug; the transaction is rolled back like after an error.
             catch_unwind(AssertUnwindSafe(|| hook(conn, group)))
                 .unwrap_or(Err(rusqlite::Error::UnwindingPanic))?;
         }
         execute(conn, COMMIT)
-    }
-
-    fn answer(&mut self, mut kept: Vec<Box<dyn Job>>, group: &Group) {
-        for job in &mut kept {
-            job.after();
-        }
-        if let Some(hook) = &mut self.hooks.after_commit
-            && catch_unwind(AssertUnwindSafe(|| hook(group))).is_err()
-        {
-            tracing::error!("what follows a commit panicked");
-            return refuse_all(kept, || DbError::AfterCommit);
-        }
-        kept.into_iter().for_each(Job::answer);
     }
 
     /// The connection, opened again if it was lost.
@@ -202,7 +204,7 @@ impl Writer {
         let conn =
             open::reopen(&self.settings).map_err(|error| DbError::Reopen(Arc::new(error)))?;
         tracing::warn!("the database connection was opened again after an error");
-        if let Some(hook) = &mut self.hooks.reopened
+        if let Some(hook) = &mut self.reopened
             && catch_unwind(AssertUnwindSafe(|| hook(&conn))).is_err()
         {
             tracing::error!("reading the state again panicked");
@@ -276,7 +278,7 @@ fn lost(conn: &Connection, job: Box<dyn Job>) -> Ran {
     Ran::AllLost(job)
 }
 
-fn refuse_all(jobs: Vec<Box<dyn Job>>, error: impl Fn() -> DbError) {
+pub(super) fn refuse_all(jobs: Vec<Box<dyn Job>>, error: impl Fn() -> DbError) {
     for job in jobs {
         job.refuse(error());
     }
