@@ -197,10 +197,11 @@ fn alone(
     Ok(exit)
 }
 
-/// Two threads are plenty for a till, a long-poll and a drop folder.
+/// One thread is plenty for a till, a long-poll and a drop folder: what takes time runs on threads of its own, and a
+/// second one would only be woken for nothing.
 fn runtime() -> anyhow::Result<Runtime> {
     let runtime = Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(1)
         .max_blocking_threads(16)
         .enable_all()
         .build();

@@ -101,10 +101,11 @@ pub(super) async fn go(
     };
     let sent = asked.sent;
     let decisions = answer.decisions.clone();
+    // After the tills: nobody waits for it, and it may bring thousands of movements.
     let taken = core
         .ledger()
         .db()
-        .write(move |conn| answer::apply(conn, &answer, &sent, Via::Line, heard))
+        .write_background(move |conn| answer::apply(conn, &answer, &sent, Via::Line, heard))
         .await?;
     Ok(Ended::Answered {
         taken,
