@@ -19,18 +19,21 @@ fn open(path: &Path) -> Connection {
     db
 }
 
-const LEDGER: &str = "
-    CREATE TABLE movement (replica INTEGER NOT NULL, seq INTEGER NOT NULL, id BLOB NOT NULL, barcode TEXT NOT NULL,
-        body BLOB NOT NULL, chain BLOB NOT NULL, PRIMARY KEY (replica, seq)) STRICT, WITHOUT ROWID;
-    CREATE INDEX movement_id ON movement (id);
-    CREATE TABLE total (barcode TEXT NOT NULL, condition INTEGER NOT NULL, replica INTEGER NOT NULL, p INTEGER NOT NULL,
-        n INTEGER NOT NULL, PRIMARY KEY (barcode, condition, replica)) STRICT, WITHOUT ROWID;";
+/// The agent's own tables: what a sale writes is the same rows in the same indexes.
+const LEDGER: &str = include_str!("../../../agent/migrations/0001_ledger.sql");
+const MOVEMENT: &str =
+    "INSERT INTO movement (replica, seq, id, key_hash, barcode, condition, kind, qty, at, counts,
+    booked_at, body, chain) VALUES (1, ?1, ?2, NULL, ?3, 0, 2, -1, ?4, 1, ?4, ?5, ?6)";
+const TOTAL: &str = "INSERT INTO total (barcode, condition, replica, p, n) VALUES (?1, 0, 1, 0, 1)
+    ON CONFLICT DO UPDATE SET n = n + excluded.n";
+const REPLY: &str = "INSERT INTO reply (key, request, status, body) VALUES (?1, ?2, 201, ?3)";
 
 /// One sale as bare rows.
 ///
-/// [`RawLedger::sell`] is `BEGIN IMMEDIATE`; one INSERT of a movement (replica, seq, 16-byte id, barcode as text, 64
-/// bytes of body, 32 of chain); with it its entry in the index of ids; one upsert of the row of totals; `COMMIT`. No
-/// check, no look-up, no hash, no HTTP. The database holds 2,000 rows of totals, as the shop's does.
+/// [`RawLedger::sell`] is `BEGIN IMMEDIATE`; one INSERT of a movement (64 bytes of body) with its entries in the indexes
+/// of ids, of barcodes and of sales; one upsert of the row of totals; one INSERT of the answer that is kept for its
+/// idempotency key (160 bytes); `COMMIT`. No check, no look-up, no hash, no HTTP. The database holds 2,000 rows of
+/// totals, as the shop's does.
 pub(crate) struct RawLedger {
     db: Connection,
     seq: i64,
@@ -42,6 +45,8 @@ impl RawLedger {
     pub(crate) fn new(path: &Path, barcodes: &[String]) -> Self {
         let db = open(path);
         db.execute_batch(LEDGER).unwrap();
+        let replica = "INSERT INTO replica (no, id, minted_at) VALUES (1, zeroblob(16), 0)";
+        db.execute_batch(replica).unwrap();
         let mut ledger = Self {
             db,
             seq: 0,
@@ -53,27 +58,27 @@ impl RawLedger {
         ledger
     }
 
-    /// Commits one sale; how long that took.
-    pub(crate) fn sell(&mut self, barcode: &str) -> Duration {
-        self.seq += 1;
+    fn id(&mut self) -> [u8; 16] {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&self.random.next().to_le_bytes());
         id[8..].copy_from_slice(&self.random.next().to_le_bytes());
+        id
+    }
+
+    /// Commits one sale; how long that took.
+    pub(crate) fn sell(&mut self, barcode: &str) -> Duration {
+        self.seq += 1;
+        let (id, key, at) = (self.id(), self.id(), 1_790_000_000_000 + self.seq);
+        let run = |sql: &str, with: &[&dyn rusqlite::ToSql]| {
+            self.db.prepare_cached(sql).unwrap().execute(with).unwrap();
+        };
         let begun = Instant::now();
-        self.db.execute_batch("BEGIN IMMEDIATE").unwrap();
-        self.db
-            .prepare_cached("INSERT INTO movement VALUES (1, ?1, ?2, ?3, ?4, ?5)")
-            .unwrap()
-            .execute(params![self.seq, id, barcode, [7_u8; 64], [9_u8; 32]])
-            .unwrap();
-        self.db
-            .prepare_cached(
-                "INSERT INTO total VALUES (?1, 0, 1, 0, 1) ON CONFLICT DO UPDATE SET n = n + excluded.n",
-            )
-            .unwrap()
-            .execute([barcode])
-            .unwrap();
-        self.db.execute_batch("COMMIT").unwrap();
+        run("BEGIN IMMEDIATE", &[]);
+        let row = params![self.seq, id, barcode, at, [7_u8; 64], [9_u8; 32]];
+        run(MOVEMENT, row);
+        run(TOTAL, params![barcode]);
+        run(REPLY, params![key, [5_u8; 32], [6_u8; 160]]);
+        run("COMMIT", &[]);
         begun.elapsed()
     }
 }
