@@ -1,12 +1,9 @@
 //! Any schedule of loss, repetition, delay, restores and copies ends with everybody holding the same, nothing that
 //! anybody still held lost, and nothing counted twice. Peers talk through real frames.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-mod common;
 
 use std::collections::BTreeSet;
 
-use common::{Agent, Hub, sale, shop};
+use crate::common::{Agent, Hub, sale, shop};
 use proptest::prelude::*;
 use vitrina_shared::{MovementId, ReplicaId};
 

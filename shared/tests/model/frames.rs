@@ -1,8 +1,6 @@
 //! Frames: everything reads back as written; golden frames open for ever; strangers' bytes never panic.
 
-mod common;
-
-use common::{Logs, any_movement, sale};
+use crate::common::{Logs, any_movement, sale};
 use proptest::prelude::*;
 use vitrina_shared::movement::Details;
 use vitrina_shared::wire::frame::{self, HEADER_BYTES};

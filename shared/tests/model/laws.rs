@@ -1,9 +1,6 @@
 //! The laws of the join: order, repetition and grouping do not matter, voids included; SQL and `crdts` agree.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-mod common;
-
-use common::{Logs, barcode, movement, shop};
+use crate::common::{Logs, barcode, movement, shop};
 use proptest::prelude::*;
 use rusqlite::Connection;
 use vitrina_shared::model::{Cell, ShopModel};

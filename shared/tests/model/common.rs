@@ -1,6 +1,4 @@
 //! What the tests of the model share: random movements, and peers that do nothing but decide.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use std::collections::BTreeMap;
 
@@ -16,16 +14,16 @@ use vitrina_shared::{
     Seq, ShopId, TimeMs,
 };
 
-pub fn shop() -> ShopId {
+pub(crate) fn shop() -> ShopId {
     "S017".parse().unwrap()
 }
 
-pub fn barcode(number: u8) -> Barcode {
+pub(crate) fn barcode(number: u8) -> Barcode {
     format!("20000000000{number:02}").parse().unwrap()
 }
 
 /// A plain sale of one piece under an idempotency key.
-pub fn sale(key: &str, number: u8) -> Movement {
+pub(crate) fn sale(key: &str, number: u8) -> Movement {
     Movement {
         kind: Kind::Sale,
         condition: Condition::Sellable,
@@ -40,7 +38,7 @@ pub fn sale(key: &str, number: u8) -> Movement {
 }
 
 /// Movements of few keys and barcodes, so that twins, voids and rival statements really meet.
-pub fn movement() -> impl Strategy<Value = Movement> {
+pub(crate) fn movement() -> impl Strategy<Value = Movement> {
     (
         0_u8..6,
         0_u8..4,
@@ -96,7 +94,7 @@ pub fn movement() -> impl Strategy<Value = Movement> {
 
 /// Movements of every form a frame must carry, with odd texts.
 #[expect(clippy::too_many_lines, reason = "one strategy")]
-pub fn any_movement() -> impl Strategy<Value = Movement> {
+pub(crate) fn any_movement() -> impl Strategy<Value = Movement> {
     let key = prop_oneof![
         (
             "[0-9A-Z]{0,3}",
@@ -183,37 +181,37 @@ pub fn any_movement() -> impl Strategy<Value = Movement> {
 
 /// The logs of one shop, as any peer keeps them.
 #[derive(Clone, Default)]
-pub struct Logs(pub BTreeMap<ReplicaId, Vec<Entry>>);
+pub(crate) struct Logs(pub(crate) BTreeMap<ReplicaId, Vec<Entry>>);
 
 impl Logs {
-    pub fn append(&mut self, replica: ReplicaId, movement: Movement) {
+    pub(crate) fn append(&mut self, replica: ReplicaId, movement: Movement) {
         self.0
             .entry(replica)
             .or_default()
             .push(Entry::new(movement));
     }
 
-    pub fn log(&self, replica: ReplicaId) -> &[Entry] {
+    pub(crate) fn log(&self, replica: ReplicaId) -> &[Entry] {
         self.0.get(&replica).map_or(&[], Vec::as_slice)
     }
 
-    pub fn position(&self, replica: ReplicaId, seq: Seq) -> Position {
+    pub(crate) fn position(&self, replica: ReplicaId, seq: Seq) -> Position {
         let count = usize::try_from(seq.0).unwrap();
         self.log(replica)[..count]
             .iter()
             .fold(replica.origin(), |at, entry| at.then(&entry.bytes))
     }
 
-    pub fn head(&self, replica: ReplicaId) -> Position {
+    pub(crate) fn head(&self, replica: ReplicaId) -> Position {
         self.position(replica, Seq(self.log(replica).len() as u64))
     }
 
-    pub fn hash(&self) -> [u8; 32] {
+    pub(crate) fn hash(&self) -> [u8; 32] {
         positions_hash(self.0.keys().map(|replica| (*replica, self.head(*replica))))
     }
 
     /// At most `most` movements after a place.
-    pub fn delta(&self, replica: ReplicaId, after: Seq, most: usize) -> Delta {
+    pub(crate) fn delta(&self, replica: ReplicaId, after: Seq, most: usize) -> Delta {
         let start = usize::try_from(after.0).unwrap();
         let end = self.log(replica).len().min(start + most);
         let rows = |entries: &[Entry]| {
@@ -248,7 +246,7 @@ impl Logs {
         move |seq| Ok(self.position(replica, seq).chain)
     }
 
-    pub fn model(&self) -> vitrina_shared::model::ShopModel {
+    pub(crate) fn model(&self) -> vitrina_shared::model::ShopModel {
         let mut model = vitrina_shared::model::ShopModel::new(shop());
         for (replica, log) in &self.0 {
             for entry in log {
@@ -261,11 +259,11 @@ impl Logs {
 
 /// A hub that keeps logs and decides.
 #[derive(Clone, Default)]
-pub struct Hub(pub Logs);
+pub(crate) struct Hub(pub(crate) Logs);
 
 impl Hub {
     /// Takes a frame, gives a frame.
-    pub fn exchange(&mut self, bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn exchange(&mut self, bytes: &[u8]) -> Vec<u8> {
         let request = Request::read(&frame::open(bytes).unwrap()).unwrap();
         let outcomes: Vec<(&Delta, Outcome)> = request
             .deltas
@@ -382,15 +380,15 @@ fn reply(delta: &Delta, outcome: Outcome) -> ReplyV1 {
 
 /// An agent that keeps logs and decides.
 #[derive(Clone)]
-pub struct Agent {
-    pub own: ReplicaId,
-    pub logs: Logs,
-    pub acked: BTreeMap<ReplicaId, Seq>,
-    pub show_all: bool,
+pub(crate) struct Agent {
+    pub(crate) own: ReplicaId,
+    pub(crate) logs: Logs,
+    pub(crate) acked: BTreeMap<ReplicaId, Seq>,
+    pub(crate) show_all: bool,
 }
 
 impl Agent {
-    pub fn new(own: ReplicaId) -> Self {
+    pub(crate) fn new(own: ReplicaId) -> Self {
         Self {
             own,
             logs: Logs::default(),
@@ -399,7 +397,7 @@ impl Agent {
         }
     }
 
-    pub fn request(&self) -> Vec<u8> {
+    pub(crate) fn request(&self) -> Vec<u8> {
         let acked = |r: ReplicaId| self.acked.get(&r).copied().unwrap_or_default();
         let replicas: Vec<ReplicaId> = self.logs.0.keys().copied().collect();
         let behind = |r: &ReplicaId| self.logs.head(*r).seq != acked(*r);
@@ -439,7 +437,7 @@ impl Agent {
     }
 
     /// Applies an answer; `mint` gives a replica that was never used.
-    pub fn apply(&mut self, bytes: &[u8], mint: &mut dyn FnMut() -> ReplicaId) {
+    pub(crate) fn apply(&mut self, bytes: &[u8], mint: &mut dyn FnMut() -> ReplicaId) {
         let answer = Answer::read(&frame::open(bytes).unwrap()).unwrap();
         self.show_all = answer.welcome.show_all;
         for (replica, hub) in &answer.positions {
