@@ -271,7 +271,15 @@ async fn an_agent_that_waits_is_told_of_its_settings() {
 
     let (set, waits) = (Arc::clone(&core), Arc::clone(&core));
     let waiting = tokio::spawn(async move { agent.exchange(&waits, 20_000).await });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let shop: ShopId = "S1".parse().unwrap();
+    let arrived = async {
+        while !core.waiters.has_arrived(&shop) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), arrived)
+        .await
+        .unwrap();
     let fields = Fields {
         city: Some("Moscow".into()),
         ..Fields::default()

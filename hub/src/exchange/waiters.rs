@@ -117,6 +117,14 @@ impl Waiters {
             .for_each(|waiting| waiting.send_modify(|count| *count += 1));
     }
 
+    /// Whether an exchange of this shop has arrived and was not answered yet.
+    #[cfg(test)]
+    pub(super) fn has_arrived(&self, shop: &ShopId) -> bool {
+        lock(&self.shops)
+            .get(shop)
+            .is_some_and(|waiting| waiting.receiver_count() > 0)
+    }
+
     /// The server stops: nobody waits any longer.
     pub(crate) fn stop(&self) {
         self.stop.send_replace(true);
