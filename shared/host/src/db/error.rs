@@ -31,7 +31,7 @@ pub enum DbError {
     /// The database is closed or closing.
     #[error("the database is closed")]
     Closed,
-    /// The connection was lost and cannot be opened again for now.
+    /// The connection was lost and could not be opened again; the next call tries anew.
     #[error("the database cannot be opened again")]
     Reopen(#[source] Arc<OpenError>),
     /// A reading connection cannot be opened.
