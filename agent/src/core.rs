@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use vitrina_host::clock::now_ms;
 use vitrina_host::config::{ConfigError, DataFolder};
 use vitrina_host::os::{self, OsError};
+use vitrina_host::sign::{self, SignError};
 use vitrina_shared::TimeMs;
 
 use crate::config::Config;
@@ -39,6 +40,9 @@ pub(crate) enum CoreError {
     /// A folder cannot be made.
     #[error("cannot make the folders of the agent")]
     Folder(#[from] OsError),
+    /// There is no randomness to name this start of the program by.
+    #[error("no random bytes")]
+    Random(#[from] SignError),
 }
 
 /// An open data folder; clones share it. Whoever opens it holds the folder's lock.
@@ -49,6 +53,7 @@ pub(crate) struct Core {
 
 struct Inner {
     folder: DataFolder,
+    boot: [u8; 16],
     config: Config,
     ledger: Ledger,
     greeting: Greeting,
@@ -84,6 +89,7 @@ impl Core {
         let identity = Identity::load(&folder)?.map(Arc::new);
         let inner = Inner {
             folder,
+            boot: sign::random_bytes()?,
             config,
             ledger,
             greeting,
@@ -104,6 +110,12 @@ impl Core {
     /// The data folder.
     pub(crate) fn folder(&self) -> &DataFolder {
         &self.inner.folder
+    }
+
+    /// The name of this start of the program: random, and the same for everything that it sends to the hub. Two of
+    /// them in turn under one device key are two machines.
+    pub(crate) fn boot(&self) -> [u8; 16] {
+        self.inner.boot
     }
 
     /// What `agent.toml` says.

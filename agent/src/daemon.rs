@@ -95,7 +95,7 @@ impl Daemon {
         );
         parts.spawn(local_api::serve(listener, router, stop.clone()));
         parts.spawn(commands(control, handler, stop.clone()));
-        parts.spawn(exchange(core.clone(), stop.clone()));
+        parts.spawn(sync::run(core.clone(), stop.clone()));
         parts.spawn(keep_high_water(core.clone(), stop.clone()));
         let inbox = Inbox::open(&core, lang)?;
         ready(address);
@@ -152,15 +152,6 @@ async fn commands(control: Control, handler: Handler, stop: CancellationToken) {
         tracing::error!(
             error = &error as &dyn Error,
             "commands are not taken any more"
-        );
-    }
-}
-
-async fn exchange(core: Core, stop: CancellationToken) {
-    if let Err(error) = sync::run(core, stop).await {
-        tracing::error!(
-            error = &error as &dyn Error,
-            "there is no exchange with the hub"
         );
     }
 }

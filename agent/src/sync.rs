@@ -73,7 +73,7 @@ impl SyncError {
 pub(crate) struct Road {
     pub(crate) identity: Arc<Identity>,
     pub(crate) client: HubClient,
-    /// Random, new with every start: two of them in turn are two machines.
+    /// See [`Core::boot`].
     pub(crate) boot: [u8; 16],
 }
 
@@ -83,33 +83,19 @@ impl Road {
     /// # Errors
     ///
     /// [`SyncError::NotEnrolled`], [`SyncError::Hub`] when the address cannot be used.
-    pub(crate) fn of(core: &Core, boot: [u8; 16]) -> Result<Self, SyncError> {
+    pub(crate) fn of(core: &Core) -> Result<Self, SyncError> {
         let identity = core.identity().ok_or(SyncError::NotEnrolled)?;
         let client = HubClient::new(&identity.line(core.config(), core.folder()))?;
         Ok(Self {
             identity,
             client,
-            boot,
+            boot: core.boot(),
         })
     }
 }
 
-/// A name for this start of the program.
-///
-/// # Errors
-///
-/// [`SyncError::Sign`] when there is no randomness.
-pub(crate) fn new_boot() -> Result<[u8; 16], SyncError> {
-    Ok(random_bytes()?)
-}
-
 /// Keeps the shop and the hub together until `stop`; then says goodbye.
-///
-/// # Errors
-///
-/// [`SyncError::Sign`] when there is no randomness at the start.
-pub(crate) async fn run(core: Core, stop: CancellationToken) -> Result<(), SyncError> {
-    let boot = new_boot()?;
+pub(crate) async fn run(core: Core, stop: CancellationToken) {
     let mut keeper = Keeper {
         core,
         stop,
@@ -122,7 +108,7 @@ pub(crate) async fn run(core: Core, stop: CancellationToken) -> Result<(), SyncE
         .rest(Duration::from_millis(random() % SPREAD_MS))
         .await;
     while !keeper.stop.is_cancelled() {
-        match Road::of(&keeper.core, boot) {
+        match Road::of(&keeper.core) {
             Ok(road) => keeper.travel(&road).await,
             Err(error) => {
                 keeper
@@ -133,7 +119,6 @@ pub(crate) async fn run(core: Core, stop: CancellationToken) -> Result<(), SyncE
             }
         }
     }
-    Ok(())
 }
 
 /// The loop's state.

@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::exchange::{self, Ended, Errand, Wait};
-use super::{Road, SyncError, decisions, new_boot};
+use super::{Road, SyncError, decisions};
 use crate::core::Core;
 use crate::ledger::Show;
 
@@ -27,7 +27,7 @@ const MAX_EXCHANGES: u64 = 1_000;
 ///
 /// [`SyncError`].
 pub(crate) async fn now(core: &Core) -> Result<Summary, SyncError> {
-    let road = Road::of(core, new_boot()?)?;
+    let road = Road::of(core)?;
     let mut summary = Summary::default();
     let mut show = Show::All;
     while summary.exchanges < MAX_EXCHANGES {
