@@ -98,8 +98,10 @@ impl Daemon {
         parts.spawn(sync::run(core.clone(), stop.clone()));
         parts.spawn(keep_high_water(core.clone(), stop.clone()));
         let inbox = Inbox::open(&core, lang)?;
+        // Whoever reads that we are ready may ask us to stop.
+        let signal = os::stop_signal().map_err(DaemonError::Signal)?;
         ready(address);
-        let (inbox, ended) = live(&core, inbox, lang).await?;
+        let (inbox, ended) = live(&core, inbox, lang, signal).await?;
         tracing::info!("the agent stops");
         stop.cancel();
         parts.close();
@@ -120,12 +122,13 @@ async fn live(
     core: &Core,
     mut inbox: Inbox,
     lang: Lang,
+    signal: impl Future<Output = ()>,
 ) -> Result<(Inbox, Result<(), DaemonError>), DaemonError> {
     let mut watch = tokio::time::interval(WATCH_EVERY);
-    let mut signal = std::pin::pin!(os::stop_signal());
+    let mut signal = std::pin::pin!(signal);
     loop {
         tokio::select! {
-            heard = &mut signal => return Ok((inbox, heard.map_err(DaemonError::Signal))),
+            () = &mut signal => return Ok((inbox, Ok(()))),
             _ = watch.tick() => {
                 if !core.ledger().db().is_in_place() {
                     tracing::error!("the ledger's file is gone: the agent stops before it takes a sale that would be lost");

@@ -114,10 +114,15 @@ pub(crate) async fn run(args: &DemoArgs, out: &mut Out) -> Exit {
 
 /// Who presses Ctrl-C again does not want to wait for the proof.
 async fn interrupted_twice() {
-    for _ in 0..2 {
-        if os::stop_signal().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+    interrupted().await;
+    interrupted().await;
+}
+
+/// Ends when somebody presses Ctrl-C; never where that cannot be heard.
+async fn interrupted() {
+    match os::stop_signal() {
+        Ok(signal) => signal.await,
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -278,13 +283,13 @@ impl Stage {
                 None => std::future::pending().await,
             }
         };
-        let interrupted = os::stop_signal();
+        let interrupted = interrupted();
         tokio::pin!(over, interrupted);
         let mut draw = tokio::time::interval(DRAW);
         loop {
             tokio::select! {
                 () = &mut over => return Ok(()),
-                _ = &mut interrupted => return Ok(()),
+                () = &mut interrupted => return Ok(()),
                 Some(ended) = work.join_next() => {
                     ended.map_err(|error| DemoError::start("trade")(error.into()))??;
                 }

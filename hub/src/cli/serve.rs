@@ -85,25 +85,16 @@ async fn serve_core(core: &Arc<Core>, args: ServeArgs, out: &mut Out) -> anyhow:
         stop.clone().cancelled_owned(),
     ));
     let folders = catalogue::watch(core)?;
+    // Whoever reads that we are ready may ask us to stop.
+    let signal = os::stop_signal().context("the stop signal cannot be heard")?;
     out.line(format!("ready http://{}", listener.local_addr()?))?;
     std::io::Write::flush(out)?;
-    let signal = stop.clone();
-    tokio::spawn(async move {
-        if let Err(error) = os::stop_signal().await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the stop signal cannot be heard"
-            );
-        }
-        signal.cancel();
-    });
-    server::run(
-        Arc::clone(core),
-        listener,
-        metrics,
-        stop.clone().cancelled_owned(),
-    )
-    .await?;
+    let stopping = stop.clone();
+    let shutdown = async move {
+        signal.await;
+        stopping.cancel();
+    };
+    server::run(Arc::clone(core), listener, metrics, shutdown).await?;
     stop.cancel();
     for folder in folders {
         folder.stop(PATIENCE);

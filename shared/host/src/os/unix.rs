@@ -58,19 +58,25 @@ pub fn machine_id() -> Option<String> {
     (!id.is_empty() && id != "uninitialized").then(|| id.to_owned())
 }
 
-/// Ends when this process is asked to stop: SIGTERM or Ctrl-C.
+/// Listens from now on; what it gives ends when this process is asked to stop: SIGTERM or Ctrl-C.
 ///
 /// # Errors
 ///
 /// When the signals cannot be listened to; the process then stops at once by the system's default.
-pub async fn stop_signal() -> io::Result<()> {
+///
+/// # Panics
+///
+/// Outside of a runtime.
+pub fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut term = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = term.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-    }
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 /// Lets Ctrl-C at the terminal reach this program and not the one it starts.

@@ -43,21 +43,28 @@ pub fn machine_id() -> Option<String> {
     None
 }
 
-/// Ends when this process is asked to stop: Ctrl-C, Ctrl-Break, the console's close, the system's shutdown.
+/// Listens from now on; what it gives ends when this process is asked to stop: Ctrl-C, Ctrl-Break, the console's close,
+/// the system's shutdown.
 ///
 /// # Errors
 ///
 /// When the signals cannot be listened to; the process then stops at once by the system's default.
-pub async fn stop_signal() -> io::Result<()> {
+///
+/// # Panics
+///
+/// Outside of a runtime.
+pub fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
     let (mut key, mut pause) = (ctrl_c()?, ctrl_break()?);
     let (mut close, mut shutdown) = (ctrl_close()?, ctrl_shutdown()?);
-    tokio::select! {
-        _ = key.recv() => Ok(()),
-        _ = pause.recv() => Ok(()),
-        _ = close.recv() => Ok(()),
-        _ = shutdown.recv() => Ok(()),
-    }
+    Ok(async move {
+        tokio::select! {
+            _ = key.recv() => {}
+            _ = pause.recv() => {}
+            _ = close.recv() => {}
+            _ = shutdown.recv() => {}
+        }
+    })
 }
 
 /// Lets Ctrl-C at the console reach this program and not the one it starts.
