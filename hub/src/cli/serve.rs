@@ -24,7 +24,7 @@ pub(super) struct ServeArgs {
     /// Where the server listens; port 0 picks one [default: 127.0.0.1:8420]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Where the metrics are free to read
+    /// Where the metrics are free to read; port 0 picks one, which the log names
     #[arg(long, value_name = "ADDRESS")]
     metrics_listen: Option<SocketAddr>,
     /// Begins a new life where an earlier one has left its traces and its database is gone
@@ -62,11 +62,7 @@ async fn serve_core(core: &Arc<Core>, args: ServeArgs, out: &mut Out) -> anyhow:
         .await
         .with_context(|| format!("cannot listen on {listen}"))?;
     let metrics = match metrics_listen {
-        Some(at) => Some(
-            TcpListener::bind(at)
-                .await
-                .with_context(|| format!("cannot listen on {at}"))?,
-        ),
+        Some(at) => Some(metrics_at(at).await?),
         None => None,
     };
     core.store.abandon_imports().await?;
@@ -102,4 +98,14 @@ async fn serve_core(core: &Arc<Core>, args: ServeArgs, out: &mut Out) -> anyhow:
     // A command that is still running is cut off: what it wrote so far is whole.
     let _ = tokio::time::timeout(PATIENCE, commands).await;
     Ok(Exit::Done)
+}
+
+/// Where the metrics are free to read; said in the log, because port 0 picks one and stdout has one line only.
+async fn metrics_at(at: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(at)
+        .await
+        .with_context(|| format!("cannot listen on {at}"))?;
+    let address = listener.local_addr()?;
+    tracing::info!("the metrics are free to read at http://{address}/metrics");
+    Ok(listener)
 }
