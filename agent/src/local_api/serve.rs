@@ -15,6 +15,10 @@ use tokio_util::task::TaskTracker;
 
 /// How long the headers of a request may take to come.
 const HEADERS: Duration = Duration::from_secs(10);
+/// The most bytes of a request's head.
+const MAX_HEAD_BYTES: usize = 16 << 10;
+/// What is read at once. More than a head, so that who sends too long a one is told so before the line breaks.
+const MAX_BUFFER_BYTES: usize = 128 << 10;
 /// How long answers may take to leave when the agent stops.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// The most connections at once; a further one waits.
@@ -59,6 +63,8 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) 
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
+        .max_header_size(MAX_HEAD_BYTES)
+        .max_buf_size(MAX_BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
