@@ -42,6 +42,46 @@ async fn a_source_that_falls_silent_turns_its_levels_stale_and_a_heartbeat_mends
 }
 
 #[tokio::test]
+async fn a_call_proves_the_source_and_what_is_refused_does_not() {
+    let chain = Chain::start();
+    let shop = chain.shop("S001", &[]);
+    let source_as_of = || shop.status()["source_as_of"].clone();
+    assert_eq!(source_as_of(), json!(null));
+
+    assert_eq!(shop.cli(&["move", "gift", RING]).code, 2);
+    let refused = shop
+        .book("gift", json!({"type": "gift", "barcode": RING, "qty": 1}))
+        .await;
+    assert_eq!(refused.status.as_u16(), 422);
+    assert_eq!(source_as_of(), json!(null));
+
+    shop.cli(&["move", "receipt", RING, "--qty", "3"]).ok();
+    let by_command = source_as_of();
+    assert!(by_command.is_string(), "{by_command}");
+    shop.sell("one", RING).await;
+    let by_call = source_as_of();
+    assert!(by_call.as_str() > by_command.as_str(), "{by_call}");
+    let receipt = json!({"receipt": "1", "at": "2026-11-22T10:00:00Z", "lines": [{"type": "sale", "barcode": RING, "qty": 1}]});
+    shop.call(reqwest::Method::POST, "/v1/receipts", Some(&receipt), &[])
+        .await;
+    assert!(source_as_of().as_str() > by_call.as_str());
+
+    let item = until("the website to know how old it is", || async {
+        let item = chain.get(&format!("/v1/stock/{RING}")).await.body;
+        if item
+            .pointer("/levels/0/as_of")
+            .is_some_and(Value::is_string)
+        {
+            Ok(item)
+        } else {
+            Err(item)
+        }
+    })
+    .await;
+    assert_eq!(item["levels"][0]["confidence"], json!("live"));
+}
+
+#[tokio::test]
 async fn a_change_of_confidence_reaches_the_feed_as_one_item_of_the_shop() {
     let chain = Chain::start();
     let shop = chain.shop("S001", &["--source-every", "2s"]);

@@ -14,7 +14,7 @@ use super::request::MovementRequest;
 use super::{Api, Problem, body};
 use crate::core::now;
 use crate::ledger::reply::{self, ReplyKey, Stored};
-use crate::ledger::{Booked, Desk, LedgerError, Outcome};
+use crate::ledger::{Booked, Desk, LedgerError, Outcome, state};
 use crate::receipt::{Otherwise, Said, Shop};
 
 /// What became of a call.
@@ -80,12 +80,22 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
     Ok(Some(text.to_owned()))
 }
 
-/// Books what was asked for, in one job; the answer is kept with it.
+/// Books what was asked for, in one job; the answer is kept with it. A call that is not refused proves the source.
 ///
 /// # Errors
 ///
 /// [`LedgerError`]; then nothing of it is kept. A refusal is an answer.
 pub(crate) fn book(
+    conn: &Connection,
+    request: &MovementRequest,
+    key: Option<&str>,
+) -> Result<Answer, LedgerError> {
+    let answer = booked(conn, request, key)?;
+    answer.prove_source(conn)?;
+    Ok(answer)
+}
+
+fn booked(
     conn: &Connection,
     request: &MovementRequest,
     key: Option<&str>,
@@ -202,6 +212,14 @@ impl Answer {
     /// Not done.
     pub(super) fn refuse(problem: impl Into<Problem>) -> Self {
         Self::Refused(Box::new(problem.into()))
+    }
+
+    /// Who is answered is alive: the call proves the shop's source up to now. What is refused proves nothing.
+    pub(super) fn prove_source(&self, conn: &Connection) -> Result<(), LedgerError> {
+        match self {
+            Self::Made(_) | Self::Again(..) => state::heartbeat(conn, now()),
+            Self::Refused(_) => Ok(()),
+        }
     }
 
     /// What was said under an idempotency key, if it was about the same.

@@ -60,6 +60,16 @@ fn book(
     request: &ReceiptRequest,
     key: Option<&str>,
 ) -> Result<Answer, LedgerError> {
+    let answer = booked(conn, request, key)?;
+    answer.prove_source(conn)?;
+    Ok(answer)
+}
+
+fn booked(
+    conn: &Connection,
+    request: &ReceiptRequest,
+    key: Option<&str>,
+) -> Result<Answer, LedgerError> {
     let shop = Shop::of(conn)?;
     let hash = content_hash(request);
     if let Some(key) = key
