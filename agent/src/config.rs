@@ -1,5 +1,6 @@
 //! `agent.toml`: what an admin may set at the shop. Flag over environment over this file over default.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -49,6 +50,20 @@ pub(crate) enum ProxyChoice {
     None,
     /// This one.
     Url(String),
+}
+
+impl fmt::Display for ProxyChoice {
+    /// As `agent.toml` says it, without a name and a password that may stand in the address.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = match self {
+            Self::Auto => return f.write_str("auto"),
+            Self::None => return f.write_str("none"),
+            Self::Url(url) => url,
+        };
+        let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        write!(f, "{scheme}://{host}")
+    }
 }
 
 impl<'de> Deserialize<'de> for ProxyChoice {
@@ -120,6 +135,17 @@ settle = "5s"
         drop.take = Take::Copy;
         drop.settle = Period::from_secs(5);
         assert_eq!(config.drop, [drop]);
+    }
+
+    #[test]
+    fn a_proxy_is_shown_without_its_password() {
+        let shown = |text: &str| ProxyChoice::Url(text.into()).to_string();
+        assert_eq!(
+            shown("http://shop:p@ss@proxy.example:3128"),
+            "http://proxy.example:3128"
+        );
+        assert_eq!(shown("proxy.example:3128"), "http://proxy.example:3128");
+        assert_eq!(ProxyChoice::Auto.to_string(), "auto");
     }
 
     #[test]

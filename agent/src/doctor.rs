@@ -1,6 +1,6 @@
 //! `doctor`: looks at everything a shop's agent depends on, and says what to do.
 
-use std::time::Duration;
+mod line;
 
 use serde::Serialize;
 use vitrina_host::db::Check;
@@ -9,7 +9,6 @@ use vitrina_host::output::Lang;
 use vitrina_host::say;
 
 use crate::core::{Core, now};
-use crate::hub_client::{HubClient, HubError};
 use crate::ledger::numbers::{self, Numbers};
 use crate::ledger::{LedgerError, state};
 use crate::situation::in_words;
@@ -19,8 +18,6 @@ use crate::status;
 const SKEW_MS: i64 = 60_000;
 /// Less room than this is said.
 const DISK_FREE: u64 = 512 << 20;
-/// How long the hub may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One thing looked at.
 #[derive(Clone, Debug, Serialize)]
@@ -65,7 +62,7 @@ pub(crate) async fn look(core: &Core, lang: Lang) -> Result<Vec<Finding>, Ledger
     let of = core.clone();
     let looked = tokio::task::spawn_blocking(move || look_here(&of, lang)).await;
     let mut findings = looked.unwrap_or_else(|_| Ok(Vec::new()))?;
-    findings.push(line(core, lang).await);
+    findings.extend(line::look(core, lang).await);
     Ok(findings)
 }
 
@@ -282,60 +279,4 @@ fn folders(core: &Core, lang: Lang) -> Result<Vec<Finding>, LedgerError> {
         ));
     }
     Ok(findings)
-}
-
-/// Whether the hub answers, through which proxy, and what the certificate is checked with.
-async fn line(core: &Core, lang: Lang) -> Finding {
-    let Some(identity) = core.identity() else {
-        return Finding::ill(
-            "hub",
-            say!(
-                lang,
-                "this agent is not enrolled",
-                "агент не подключён к хабу"
-            ),
-            "vitrina-agent enrol --hub URL --code CODE".to_owned(),
-        );
-    };
-    let line = identity.line(core.config(), core.folder());
-    let asked = async { HubClient::new(&line)?.health().await };
-    let answered = match tokio::time::timeout(PATIENCE, asked).await {
-        Ok(answered) => answered,
-        Err(_) => Err(HubError::Busy {
-            status: 0,
-            retry_after: None,
-        }),
-    };
-    let trust = if line.ca.is_some() {
-        "system + own CA"
-    } else {
-        "system"
-    };
-    let proxy = format!("{:?}", line.proxy);
-    match answered {
-        Ok(()) => {
-            let url = line.url;
-            Finding::well(
-                "hub",
-                say!(
-                    lang,
-                    "{url} answers (proxy {proxy}, trust {trust})",
-                    "{url} отвечает (прокси {proxy}, доверие {trust})"
-                ),
-            )
-        }
-        Err(error) => {
-            let found = format!(
-                "{}: {} (proxy {proxy}, trust {trust})",
-                line.url,
-                in_words(&error)
-            );
-            let advice = say!(
-                lang,
-                "check cable and modem, the proxy in agent.toml, the clock, and with a company's own authority the key ca in agent.toml",
-                "проверьте кабель и модем, proxy в agent.toml, часы, а при своём центре сертификации — ключ ca в agent.toml"
-            );
-            Finding::ill("hub", found, advice)
-        }
-    }
 }

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::{Certificate, Client, Proxy, Response, StatusCode, Url, header};
+use reqwest::tls::TlsInfo;
+use reqwest::{Certificate, Client, ClientBuilder, Proxy, Response, StatusCode, Url, header};
 use vitrina_shared::wire::{CONTENT_TYPE, WireError, frame};
 
 use crate::config::ProxyChoice;
@@ -124,33 +125,32 @@ impl HubClient {
     /// [`HubError::Address`], [`HubError::Setup`].
     pub(crate) fn new(line: &Line) -> Result<Self, HubError> {
         let base = address(line)?;
-        let is_local = is_loopback(&base);
-        let mut http = Client::builder()
-            .user_agent(concat!("vitrina-agent/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
-            .timeout(WHOLE)
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(2)
-            .tcp_nodelay(true)
-            .redirect(reqwest::redirect::Policy::none());
-        if base.scheme() == "http" {
-            // The system's certificates take a megabyte, and a box without any would refuse even a plain line.
-            http = http.tls_certs_only([]);
-        } else if let Some(pem) = &line.ca {
-            let bundle = Certificate::from_pem_bundle(pem.as_bytes()).map_err(HubError::Setup)?;
-            http = http.tls_certs_merge(bundle);
-        }
-        http = match &line.proxy {
-            ProxyChoice::Auto if is_local => http.no_proxy(),
-            ProxyChoice::Auto => http,
-            ProxyChoice::None => http.no_proxy(),
-            ProxyChoice::Url(url) => http.proxy(Proxy::all(url).map_err(HubError::Setup)?),
-        };
+        let http = builder(line, &base)?;
         Ok(Self {
             http: http.build().map_err(HubError::Setup)?,
             base,
         })
+    }
+
+    /// The certificate (DER) that whoever is at the other end shows, trusted or not; for `doctor`. Nothing that is
+    /// ours is sent to him.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError`] when nobody is there.
+    pub(crate) async fn certificate(line: &Line) -> Result<Option<Vec<u8>>, HubError> {
+        let base = address(line)?;
+        let http = builder(line, &base)?
+            .tls_info(true)
+            .tls_danger_accept_invalid_certs(true);
+        let trusting = Self {
+            http: http.build().map_err(HubError::Setup)?,
+            base,
+        };
+        let asked = trusting.http.get(trusting.join("healthz")?).send();
+        let answer = asked.await.map_err(HubError::Unreachable)?;
+        let shown = answer.extensions().get::<TlsInfo>();
+        Ok(shown.and_then(|tls| tls.peer_certificate().map(<[u8]>::to_vec)))
     }
 
     /// The hub's address.
@@ -227,6 +227,32 @@ impl HubClient {
             _ => Err(refusal(answer).await),
         }
     }
+}
+
+/// A client of this line.
+fn builder(line: &Line, base: &Url) -> Result<ClientBuilder, HubError> {
+    let mut http = Client::builder()
+        .user_agent(concat!("vitrina-agent/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT)
+        .read_timeout(SILENCE)
+        .timeout(WHOLE)
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(2)
+        .tcp_nodelay(true)
+        .redirect(reqwest::redirect::Policy::none());
+    if base.scheme() == "http" {
+        // The system's certificates take a megabyte, and a box without any would refuse even a plain line.
+        http = http.tls_certs_only([]);
+    } else if let Some(pem) = &line.ca {
+        let bundle = Certificate::from_pem_bundle(pem.as_bytes()).map_err(HubError::Setup)?;
+        http = http.tls_certs_merge(bundle);
+    }
+    Ok(match &line.proxy {
+        ProxyChoice::Auto if is_loopback(base) => http.no_proxy(),
+        ProxyChoice::Auto => http,
+        ProxyChoice::None => http.no_proxy(),
+        ProxyChoice::Url(url) => http.proxy(Proxy::all(url).map_err(HubError::Setup)?),
+    })
 }
 
 /// Reads a body of at most a frame's size; `None` when it is longer.

@@ -7,6 +7,7 @@
 
 pub mod cli;
 
+mod certificate;
 mod config;
 mod core;
 mod daemon;

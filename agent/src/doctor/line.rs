@@ -1,0 +1,130 @@
+//! The line to the hub: whether it answers, through which proxy, and who issued the certificate that it shows.
+
+use std::time::Duration;
+
+use vitrina_host::output::Lang;
+use vitrina_host::say;
+
+use super::Finding;
+use crate::certificate::Certificate;
+use crate::core::Core;
+use crate::hub_client::{HubClient, HubError, Line};
+use crate::situation::in_words;
+
+/// How long the hub may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Looks at the hub and at its certificate.
+pub(super) async fn look(core: &Core, lang: Lang) -> Vec<Finding> {
+    let Some(identity) = core.identity() else {
+        return vec![Finding::ill(
+            "hub",
+            say!(
+                lang,
+                "this agent is not enrolled",
+                "агент не подключён к хабу"
+            ),
+            "vitrina-agent enrol --hub URL --code CODE".to_owned(),
+        )];
+    };
+    let line = identity.line(core.config(), core.folder());
+    let answered = soon(async { HubClient::new(&line)?.health().await }).await;
+    let mut findings = vec![hub(&line, &answered, lang)];
+    if line.url.starts_with("https://") {
+        let shown = soon(HubClient::certificate(&line)).await;
+        findings.push(certificate(shown, answered.is_ok(), lang));
+    }
+    findings
+}
+
+async fn soon<T>(asked: impl Future<Output = Result<T, HubError>>) -> Result<T, HubError> {
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(answered) => answered,
+        Err(_) => Err(HubError::Busy {
+            status: 0,
+            retry_after: None,
+        }),
+    }
+}
+
+fn hub(line: &Line, answered: &Result<(), HubError>, lang: Lang) -> Finding {
+    let trust = if line.ca.is_some() {
+        say!(
+            lang,
+            "the system and the hub's own authority",
+            "система и собственный центр"
+        )
+    } else {
+        say!(lang, "the system", "система")
+    };
+    let (url, proxy) = (&line.url, &line.proxy);
+    match answered {
+        Ok(()) => Finding::well(
+            "hub",
+            say!(
+                lang,
+                "{url} answers (proxy {proxy}, trust {trust})",
+                "{url} отвечает (прокси {proxy}, доверие {trust})"
+            ),
+        ),
+        Err(error) => {
+            let why = in_words(error);
+            let found = say!(
+                lang,
+                "{url}: {why} (proxy {proxy}, trust {trust})",
+                "{url}: {why} (прокси {proxy}, доверие {trust})"
+            );
+            let advice = say!(
+                lang,
+                "check cable and modem, the proxy in agent.toml, the clock, and with a company's own authority the key ca in agent.toml",
+                "проверьте кабель и модем, proxy в agent.toml, часы, а при своём центре сертификации — ключ ca в agent.toml"
+            );
+            Finding::ill("hub", found, advice)
+        }
+    }
+}
+
+/// What the line's other end shows, trusted or not: a proxy that opens the line shows one of its own company.
+fn certificate(shown: Result<Option<Vec<u8>>, HubError>, is_trusted: bool, lang: Lang) -> Finding {
+    let Ok(Some(der)) = shown else {
+        let found = say!(
+            lang,
+            "none was shown: the hub cannot be reached",
+            "не показан: хаб недоступен"
+        );
+        return Finding::well("certificate", found);
+    };
+    let Some(Certificate {
+        subject,
+        issuer,
+        until,
+    }) = Certificate::read(&der)
+    else {
+        return Finding::ill(
+            "certificate",
+            say!(lang, "it cannot be read", "его нельзя прочитать"),
+            say!(
+                lang,
+                "ask who runs the hub and the proxy",
+                "спросите тех, кто ведёт хаб и прокси"
+            ),
+        );
+    };
+    let found = say!(
+        lang,
+        "of {subject}, issued by {issuer}, good until {until}",
+        "выдан для {subject}, издатель {issuer}, действует до {until}"
+    );
+    if is_trusted {
+        return Finding::well("certificate", found);
+    }
+    Finding::ill(
+        "certificate",
+        found,
+        say!(
+            lang,
+            "if the issuer is your company's proxy or authority, put its certificate (PEM) beside agent.toml and name it there as ca; if you do not know it, somebody else answers for the hub",
+            "если издатель — прокси или центр вашей компании, положите его сертификат (PEM) рядом с agent.toml и укажите там ca; если издатель незнаком, за хаб отвечает кто-то другой"
+        ),
+    )
+}
