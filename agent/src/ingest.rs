@@ -32,7 +32,10 @@ use vitrina_shared::TimeMs;
 
 use crate::core::{self, Core, now};
 use crate::ledger::file::{self, Counts, FileState};
+use crate::ledger::quarantine::{self, State};
 use crate::ledger::{LedgerError, state};
+
+use report::BadLine;
 
 pub(crate) use report::Report;
 
@@ -40,6 +43,8 @@ pub(crate) use report::Report;
 const HEAD: usize = 256;
 /// The most bytes an archive may unpack to.
 const UNPACKED_MAX: u64 = 4 << 30;
+/// How many quarantined records are looked through at once.
+const ENTRIES: usize = 1_000;
 /// About how long one job of an import may hold the ledger: the next till waits for it.
 const JOB: std::time::Duration = std::time::Duration::from_millis(4);
 
@@ -186,11 +191,16 @@ impl Context<'_> {
     }
 
     fn report(&self) -> Report {
-        Report::new(&self.incoming.name, self.wishes.lang)
+        let report = Report::new(&self.incoming.name, self.wishes.lang);
+        if self.wishes.dry_run {
+            report.of_rehearsal()
+        } else {
+            report
+        }
     }
 
     /// The same bytes were taken before: every line is a duplicate, what was set aside still is.
-    fn seen(&self, state: &FileState) -> Report {
+    fn seen(&self, state: &FileState) -> Result<Report, LedgerError> {
         let mut report = self.report();
         report.counts = Counts {
             imported: 0,
@@ -198,7 +208,37 @@ impl Context<'_> {
             quarantined: state.counts.quarantined,
         };
         report.note_seen(state.at);
-        report
+        if state.counts.quarantined > 0 {
+            self.recall(&mut report)?;
+        }
+        Ok(report)
+    }
+
+    /// Names the lines of this file that were set aside before and still are: by the try that a crash cut off, or
+    /// when the same bytes came the last time.
+    fn recall(&self, report: &mut Report) -> Result<(), LedgerError> {
+        let mut lines = Vec::new();
+        let mut after = 0;
+        loop {
+            let page = self
+                .core
+                .read(move |conn| quarantine::list(conn, State::Open, after, ENTRIES))?;
+            let is_last = page.len() < ENTRIES;
+            after = page.last().map_or(after, |entry| entry.changed);
+            lines.extend(
+                page.into_iter()
+                    .filter(|entry| retry::is_line_of(entry, &self.hash))
+                    .map(BadLine::recalled),
+            );
+            if is_last {
+                break;
+            }
+        }
+        lines.sort_by_key(|bad| bad.line);
+        for bad in lines {
+            report.bad(bad);
+        }
+        Ok(())
     }
 
     /// The file is in; its source has proved itself up to `as_of`.

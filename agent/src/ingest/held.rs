@@ -13,18 +13,25 @@ use crate::source::Hold;
 /// The reason, as a stable code.
 pub(super) const REASON: &str = "held_file";
 
-/// Sets the file aside as a whole.
+/// Sets the file aside as a whole; in a rehearsal that is only said.
 pub(super) fn set_aside(
     context: &Context<'_>,
     file: &BalancesFile,
     hold: &Hold,
     report: &mut Report,
 ) -> Result<(), IngestError> {
-    let why = in_words(hold, Lang::En);
+    report.counts.quarantined += 1;
+    let lang = report.lang();
+    let why = in_words(hold, lang);
+    if context.wishes.dry_run {
+        report.held = Some(why);
+        return Ok(());
+    }
+    let of_entry = in_words(hold, Lang::En);
     let new = New {
         origin: Origin::File(file.key),
         reason: REASON,
-        message: format!("{why}; quarantine retry --force takes it all the same"),
+        message: format!("{of_entry}; quarantine retry --force takes it all the same"),
         file: Some(file.name.clone()),
         line: None,
         record: String::new(),
@@ -34,8 +41,6 @@ pub(super) fn set_aside(
     context
         .core
         .write_background(move |conn| quarantine::put(conn, &new, now()))?;
-    report.counts.quarantined += 1;
-    let (lang, why) = (report.lang(), in_words(hold, report.lang()));
     report.held = Some(say!(
         lang,
         "{why}; vitrina-agent quarantine retry {id} --force takes it all the same",

@@ -54,10 +54,13 @@ struct OfFile {
 pub(super) fn take(context: &Context<'_>) -> Result<Report, IngestError> {
     let known = context.known(context.hash)?;
     if let Some(state) = known.as_ref().filter(|state| state.done) {
-        return Ok(context.seen(state));
+        return Ok(context.seen(state)?);
     }
     let position = known.as_ref().map_or(0, |state| state.position);
     let mut report = context.report();
+    if position > 0 {
+        context.recall(&mut report)?;
+    }
     report::add(
         &mut report.counts,
         known.map(|state| state.counts).unwrap_or_default(),

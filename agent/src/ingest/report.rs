@@ -1,10 +1,13 @@
 //! What became of a file, for the person who wrote it: counts, each bad line with its reason, what else is to be said.
 
+use std::borrow::Cow;
+
 use vitrina_host::output::Lang;
 use vitrina_host::{say, when};
 use vitrina_shared::TimeMs;
 
 use crate::ledger::file::Counts;
+use crate::ledger::quarantine::Entry;
 use crate::receipt::Invalid;
 
 /// How many bad lines a report names; the quarantine has them all.
@@ -16,7 +19,7 @@ const MAX_RECORD: usize = 200;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BadLine {
     pub(crate) line: u64,
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     pub(crate) message: String,
     pub(crate) record: String,
 }
@@ -35,6 +38,7 @@ pub(crate) struct Report {
     bad: Vec<BadLine>,
     unnamed: u64,
     notes: Vec<String>,
+    is_rehearsal: bool,
     lang: Lang,
 }
 
@@ -42,6 +46,7 @@ impl Report {
     pub(crate) fn new(name: &str, lang: Lang) -> Self {
         Self {
             name: name.to_owned(),
+            is_rehearsal: false,
             counts: Counts::default(),
             disagreements: 0,
             held: None,
@@ -52,9 +57,22 @@ impl Report {
         }
     }
 
+    /// Nothing is kept: the report says what would become of the file.
+    pub(super) fn of_rehearsal(self) -> Self {
+        Self {
+            is_rehearsal: true,
+            ..self
+        }
+    }
+
     /// Whether everything is in.
     pub(crate) fn is_clean(&self) -> bool {
         self.bad.is_empty() && self.held.is_none()
+    }
+
+    /// How many lines were set aside.
+    pub(super) fn named(&self) -> u64 {
+        self.bad.len() as u64 + self.unnamed
     }
 
     /// The language of what is noted.
@@ -108,6 +126,7 @@ impl Report {
         add(&mut self.counts, part.counts);
         self.disagreements += part.disagreements;
         self.unnamed += part.unnamed;
+        self.is_rehearsal |= part.is_rehearsal;
         if let Some(held) = part.held {
             self.held.get_or_insert(format!("{}: {held}", part.name));
         }
@@ -171,14 +190,27 @@ impl Report {
                 "\nи ещё {more}: см. карантин\n"
             ));
         }
-        if quarantined > 0 && self.held.is_none() {
-            text.push_str(&say!(
-                lang,
-                "\nAll other lines are in the ledger. Set right what is wrong and drop the file again: lines that are in count once.\n",
-                "\nВсе остальные строки уже в журнале. Исправьте ошибки и положите файл ещё раз: принятые строки не удвоятся.\n"
-            ));
-        }
+        text.push_str(&self.advice());
         text
+    }
+
+    /// What to do, and what is in already.
+    fn advice(&self) -> String {
+        if self.is_rehearsal {
+            return say!(
+                self.lang,
+                "\nThis was a dry run: nothing was kept.\n",
+                "\nЭто пробный прогон: ничего не записано.\n"
+            );
+        }
+        if self.counts.quarantined == 0 || self.held.is_some() {
+            return String::new();
+        }
+        say!(
+            self.lang,
+            "\nAll other lines are in the ledger. Set right what is wrong and drop the file again: lines that are in count once.\n",
+            "\nВсе остальные строки уже в журнале. Исправьте ошибки и положите файл ещё раз: принятые строки не удвоятся.\n"
+        )
     }
 }
 
@@ -186,9 +218,19 @@ impl BadLine {
     pub(super) fn new(line: u64, invalid: &Invalid, record: &str) -> Self {
         Self {
             line,
-            code: invalid.code,
+            code: invalid.code.into(),
             message: format!("{}: {}", invalid.field, invalid.message),
             record: cut(record).to_owned(),
+        }
+    }
+
+    /// A line that was set aside before.
+    pub(super) fn recalled(entry: Entry) -> Self {
+        Self {
+            line: entry.line.unwrap_or(0),
+            record: cut(&entry.record).to_owned(),
+            code: entry.reason.into(),
+            message: entry.message,
         }
     }
 }

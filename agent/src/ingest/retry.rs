@@ -10,7 +10,7 @@ use super::staging;
 use super::{Report, half, held};
 use crate::core::{Core, now};
 use crate::ledger::balances::{Verdict, Wish};
-use crate::ledger::quarantine::{self, Entry, State};
+use crate::ledger::quarantine::{self, Entry, Origin, State};
 use crate::ledger::stage::{self, BalancesFile, Begun, Scope, StageNo};
 use crate::ledger::{Desk, Force, LedgerError, Outcome, file, state};
 use crate::receipt::{Otherwise, Shop};
@@ -54,6 +54,16 @@ pub(super) fn of_line(file: [u8; 32], line: u64, text: &LineText) -> String {
         text: Box::new(text.clone()),
     };
     serde_json::to_string(&again).unwrap_or_default()
+}
+
+/// Whether an entry is a line of the file with this hash.
+pub(super) fn is_line_of(entry: &Entry, hash: &[u8; 32]) -> bool {
+    let is_by_place = entry.line.is_some_and(|line| {
+        let origin = Origin::Line { file: *hash, line };
+        quarantine::id_of(&origin, &entry.reason) == entry.id
+    });
+    is_by_place
+        || matches!(serde_json::from_str(&entry.retry), Ok(Again::Line { file, .. }) if file == sign::hex(hash))
 }
 
 /// The file as its entry keeps it.

@@ -5,14 +5,13 @@ use vitrina_shared::registers::{Settings, Warehouse};
 use vitrina_shared::{Barcode, Condition, TimeMs};
 
 use super::held;
-use super::report::{self, BadLine};
+use super::report::BadLine;
 use super::{Context, IngestError, Report, Taken, Unusable};
 use crate::core::{Core, now};
-use crate::ledger::balances::{self, Verdict, Wish};
-use crate::ledger::file::Counts;
+use crate::ledger::LedgerError;
+use crate::ledger::balances::{self, Progress, Verdict, Wish};
 use crate::ledger::quarantine::{self, New, Origin};
 use crate::ledger::stage::{self, BalancesFile, Begun, Scope, StageNo, Stated};
-use crate::ledger::{Desk, LedgerError};
 use crate::receipt::Invalid;
 
 /// How many lines are put down in one job.
@@ -97,17 +96,11 @@ impl Warehouses {
 pub(super) struct Staging<'a> {
     context: &'a Context<'a>,
     file: BalancesFile,
-    doing: Doing,
+    /// Where its lines are put down.
+    no: StageNo,
     lines: Vec<Stated>,
     /// What became of its lines.
     pub(super) report: Report,
-}
-
-enum Doing {
-    /// Lines go into this stage.
-    Down(StageNo),
-    /// Nothing is kept: lines are only compared.
-    Compare,
 }
 
 /// How a file begins.
@@ -125,30 +118,25 @@ fn key(hash: &[u8; 32], at: TimeMs) -> [u8; 32] {
     sign::sha256(&bytes)
 }
 
+/// The name of its rehearsal, whose lines must not be taken for the file's own.
+fn rehearsal_of(key: [u8; 32]) -> [u8; 32] {
+    sign::sha256(&[b"rehearsal".as_slice(), &key].concat())
+}
+
 impl<'a> Staging<'a> {
     /// Begins a file of the time `at`.
     pub(super) fn begin(context: &'a Context<'a>, at: TimeMs) -> Result<Start<'a>, IngestError> {
         let key = key(&context.hash, at);
         if let Some(state) = context.known(key)?.filter(|state| state.done) {
-            return Ok(Start::Ended(Taken::In(context.seen(&state))));
+            return Ok(Start::Ended(Taken::In(context.seen(&state)?)));
         }
-        let name = context.incoming.name.clone();
+        let is_rehearsal = context.wishes.dry_run;
         let file = BalancesFile {
-            key,
-            name,
+            key: if is_rehearsal { rehearsal_of(key) } else { key },
+            name: context.incoming.name.clone(),
             at,
             scope: Scope::Listed,
         };
-        let report = context.report();
-        if context.wishes.dry_run {
-            return Ok(Start::Lines(Self {
-                context,
-                file,
-                doing: Doing::Compare,
-                lines: Vec::new(),
-                report,
-            }));
-        }
         loop {
             let begin = file.clone();
             match context
@@ -159,13 +147,18 @@ impl<'a> Staging<'a> {
                     return Ok(Start::Lines(Self {
                         context,
                         file,
-                        doing: Doing::Down(no),
+                        no,
                         lines: Vec::new(),
-                        report,
+                        report: context.report(),
                     }));
                 }
-                Begun::Ready(no) => return conclude(context, &file, no, report).map(Start::Ended),
-                Begun::Stale(no) => forget(context.core, no)?,
+                Begun::Ready(no) if !is_rehearsal => {
+                    let mut report = context.report();
+                    context.recall(&mut report)?;
+                    report.counts.quarantined = report.named();
+                    return conclude(context, &file, no, report).map(Start::Ended);
+                }
+                Begun::Ready(no) | Begun::Stale(no) => forget(context.core, no)?,
             }
         }
     }
@@ -181,20 +174,10 @@ impl<'a> Staging<'a> {
     }
 
     fn put_down(&mut self) -> Result<(), IngestError> {
-        let lines = std::mem::take(&mut self.lines);
-        match self.doing {
-            Doing::Down(no) => self
-                .context
-                .core
-                .write_background(move |conn| stage::add(conn, no, &lines, now()))?,
-            Doing::Compare => {
-                let counts = self
-                    .context
-                    .core
-                    .read(move |conn| compare(&Desk::open(conn, now())?, &lines))?;
-                report::add(&mut self.report.counts, counts);
-            }
-        }
+        let (no, lines) = (self.no, std::mem::take(&mut self.lines));
+        self.context
+            .core
+            .write_background(move |conn| stage::add(conn, no, &lines, now()))?;
         Ok(())
     }
 
@@ -207,7 +190,7 @@ impl<'a> Staging<'a> {
     ) -> Result<(), IngestError> {
         self.report.counts.quarantined += 1;
         self.report.bad(BadLine::new(line, invalid, record));
-        if matches!(self.doing, Doing::Compare) {
+        if self.context.wishes.dry_run {
             return Ok(());
         }
         let new = New {
@@ -238,37 +221,16 @@ impl<'a> Staging<'a> {
         let Self {
             context,
             file,
-            doing,
+            no,
             report,
             ..
         } = self;
-        let Doing::Down(no) = doing else {
-            return Ok(Taken::In(report));
-        };
         let (scope, foreign) = (scope.clone(), foreign.map(str::to_owned));
         context
             .core
             .write_background(move |conn| stage::finish(conn, no, &scope, foreign.as_deref()))?;
         conclude(context, &file, no, report)
     }
-}
-
-/// What a file would do, line by line: for people, who asked for nothing to be kept.
-fn compare(desk: &Desk<'_>, lines: &[Stated]) -> Result<Counts, LedgerError> {
-    let mut counts = Counts::default();
-    for line in lines.iter().filter(|line| line.qty.is_some()) {
-        let level = desk.level(&desk.resolve(&line.code)?)?;
-        let held = match line.condition {
-            Condition::Sellable => level.on_hand - level.unavailable,
-            Condition::Unavailable => level.unavailable,
-        };
-        if Some(held) == line.qty {
-            counts.duplicates += 1;
-        } else {
-            counts.imported += 1;
-        }
-    }
-    Ok(counts)
 }
 
 /// Judges a file that is put down, and does what the verdict says.
@@ -283,6 +245,9 @@ fn conclude(
         force: false,
         now: now(),
     };
+    if context.wishes.dry_run {
+        return rehearse(context, (file, no), wish, report);
+    }
     match context.core.ledger().judge_blocking(no, wish)? {
         Verdict::Open | Verdict::Verify | Verdict::State => {
             apply(context.core, no, &mut report)?;
@@ -298,10 +263,40 @@ fn conclude(
             forget(context.core, no)?;
             Err(context.incoming.failed(Unusable::OpenedBefore))
         }
-        Verdict::Incomplete => Err(LedgerError::Damaged {
-            what: "a balances file that was not put down whole",
+        Verdict::Incomplete => Err(incomplete().into()),
+    }
+}
+
+/// Says what would become of a file that is put down; nothing of it stays.
+fn rehearse(
+    context: &Context<'_>,
+    (file, no): (&BalancesFile, StageNo),
+    wish: Wish,
+    mut report: Report,
+) -> Result<Taken, IngestError> {
+    let rehearsed = context
+        .core
+        .write_background(move |conn| balances::rehearse(conn, no, wish));
+    forget(context.core, no)?;
+    let (verdict, progress) = rehearsed?;
+    match verdict {
+        Verdict::Open | Verdict::Verify | Verdict::State => {
+            count(&mut report, &progress);
+            Ok(Taken::In(report))
         }
-        .into()),
+        Verdict::WaitForHub => Ok(Taken::WaitsForHub),
+        Verdict::Hold(hold) => {
+            held::set_aside(context, file, &hold, &mut report)?;
+            Ok(Taken::In(report))
+        }
+        Verdict::OpenedBefore => Err(context.incoming.failed(Unusable::OpenedBefore)),
+        Verdict::Incomplete => Err(incomplete().into()),
+    }
+}
+
+fn incomplete() -> LedgerError {
+    LedgerError::Damaged {
+        what: "a balances file that was not put down whole",
     }
 }
 
@@ -313,10 +308,14 @@ pub(super) fn apply(core: &Core, no: StageNo, report: &mut Report) -> Result<(),
             break progress;
         }
     };
+    count(report, &progress);
+    forget(core, no)
+}
+
+fn count(report: &mut Report, progress: &Progress) {
     report.counts.imported += progress.written;
     report.counts.duplicates += progress.agreed;
     report.disagreements += progress.disagreements;
-    forget(core, no)
 }
 
 /// Takes a file's lines away, in short jobs.

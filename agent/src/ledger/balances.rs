@@ -10,7 +10,7 @@ use super::stage::{self, Doing, Stage, StageNo};
 use super::{Desk, LedgerError, disagreement, found, int, standing};
 use crate::source::{self, Before, Say, Speech};
 
-pub(crate) use super::guard::{Verdict, Wish};
+pub(crate) use super::guard::{Verdict, Wish, rehearse};
 
 // What the file lists and, where it is the whole, everything else that is known.
 const ROWS: &str =

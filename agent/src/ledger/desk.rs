@@ -5,10 +5,9 @@ use std::cell::OnceCell;
 use rusqlite::Connection;
 use vitrina_shared::delta::Entry;
 use vitrina_shared::registers::{Alias, Settings, Source, kind};
-use vitrina_shared::stock::Level;
 use vitrina_shared::{Barcode, Dot, Movement, ShopId, TimeMs};
 
-use super::log::{self, Line, Names, Tail};
+use super::log::{Line, Names, Tail};
 use super::{LedgerError, register, replica, state};
 
 const CONTEXT: &str = "SELECT shop, source, opened_at FROM state";
@@ -88,11 +87,6 @@ impl<'c> Desk<'c> {
             return Ok(code.local_to(&self.shop));
         }
         Ok(code.clone())
-    }
-
-    /// The numbers of a barcode now.
-    pub(crate) fn level(&self, barcode: &Barcode) -> Result<Level, LedgerError> {
-        log::level(self.conn, barcode)
     }
 
     /// Writes one movement under the current replica; a doubted one ends here. Its place, and whether it counts.

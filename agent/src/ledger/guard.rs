@@ -5,6 +5,7 @@ use vitrina_shared::TimeMs;
 use vitrina_shared::qty::MAX_MOVEMENT_UNITS;
 use vitrina_shared::registers::Source;
 
+use super::balances::{self, Progress};
 use super::stage::{self, Doing, Stage, StageNo};
 use super::{Ledger, LedgerError, state};
 use crate::source::{self, Hold, Weight};
@@ -28,6 +29,9 @@ const WEIGHT: &str = "WITH held (barcode, condition, units) AS (
         SELECT 0, coalesce(s.qty, 0) FROM staged s WHERE s.stage = ?1
             AND NOT EXISTS (SELECT 1 FROM total t WHERE t.barcode = s.barcode AND t.condition = s.condition))
     SELECT coalesce(sum(max(units, 0)), 0), coalesce(sum(max(-change, 0)), 0), coalesce(sum(max(change, 0)), 0) FROM step";
+
+/// How many rows of a file are rehearsed at once.
+const REHEARSED_ROWS: usize = 1_000;
 
 /// What a person wishes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +63,17 @@ pub(crate) enum Verdict {
     Incomplete,
 }
 
+impl Verdict {
+    fn doing(&self) -> Option<Doing> {
+        match self {
+            Self::Open => Some(Doing::Open),
+            Self::Verify => Some(Doing::Verify),
+            Self::State => Some(Doing::State),
+            Self::WaitForHub | Self::Hold(_) | Self::OpenedBefore | Self::Incomplete => None,
+        }
+    }
+}
+
 impl Ledger {
     /// Decides what is done with a staged file; [`super::balances::apply`] does it. The whole shop is weighed on a
     /// connection of its own, so that no till waits.
@@ -70,16 +85,36 @@ impl Ledger {
         let conn = vitrina_host::db::connect_read_only(&self.settings)?;
         let verdict = judge(&conn, no, wish)?;
         drop(conn);
-        let doing = match verdict {
-            Verdict::Open => Doing::Open,
-            Verdict::Verify => Doing::Verify,
-            Verdict::State => Doing::State,
-            _ => return Ok(verdict),
+        let Some(doing) = verdict.doing() else {
+            return Ok(verdict);
         };
         self.db()
             .write_blocking(move |conn| begin(conn, no, doing))?;
         Ok(verdict)
     }
+}
+
+/// What would be done with a staged file, and what would come of it: all of it in one job, and nothing is kept.
+///
+/// # Errors
+///
+/// [`LedgerError`].
+pub(crate) fn rehearse(
+    conn: &Connection,
+    no: StageNo,
+    wish: Wish,
+) -> Result<(Verdict, Progress), LedgerError> {
+    super::rehearse(conn, |conn| {
+        let verdict = judge(conn, no, wish)?;
+        let mut progress = Progress::default();
+        if let Some(doing) = verdict.doing() {
+            begin(conn, no, doing)?;
+            while !progress.done {
+                progress = balances::apply(conn, no, REHEARSED_ROWS, wish.now)?;
+            }
+        }
+        Ok((verdict, progress))
+    })
 }
 
 /// Decides what is done with a staged file.

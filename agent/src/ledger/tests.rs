@@ -105,7 +105,7 @@ fn refused(outcome: Outcome) -> Refusal {
 }
 
 fn on_hand(conn: &Connection, barcode: &str) -> i64 {
-    desk(conn).level(&code(barcode)).unwrap().on_hand
+    super::log::level(conn, &code(barcode)).unwrap().on_hand
 }
 
 fn is_sound(conn: &Connection) {
