@@ -62,11 +62,8 @@ async fn of_a_truncated_file_nothing_is_applied() {
         "{}",
         path.display()
     );
-    let report = vitrina_tests::until("the report beside it", || async {
-        let folder = path.parent().expect("a folder");
-        std::fs::read_to_string(folder.join("cut.csv.report.txt"))
-    })
-    .await;
+    let report = std::fs::read_to_string(shop.data.join("rejected/cut.csv.report.txt"))
+        .expect("the report is there before the file");
     assert!(report.contains('3'), "the report names the line: {report}");
     assert_eq!(
         shop.cli(&["stock", RING, "--json"]).ok().json()["on_hand"],
@@ -148,4 +145,85 @@ async fn a_marker_completes_a_file_and_a_heartbeat_proves_the_source() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_file_that_a_crash_left_behind_its_report_is_rejected_with_it_after_all() {
+    let chain = Chain::start();
+    let mut shop = chain.shop("S001", &[]);
+    shop.open(
+        &chain,
+        &format!("barcode;qty;at\n{RING};10;2026-11-01 09:00:00\n"),
+    )
+    .await;
+    let lines = format!(
+        "{HEAD}sale;1;1;{RING};1;;2026-11-20 10:00:00\nsale;2;1;{RING};1,5;;2026-11-20 10:01:00\n"
+    );
+    shop.drop_and_wait("pos.csv", &lines).await;
+    let rejected = shop.data.join("rejected");
+    let report = || std::fs::read_to_string(rejected.join("pos.csv.report.txt")).expect("a report");
+    assert!(
+        report().contains("line 3: fractional_quantity"),
+        "{}",
+        report()
+    );
+
+    // The power goes between the report and the move.
+    shop.kill();
+    std::fs::rename(rejected.join("pos.csv"), shop.data.join("drop/pos.csv")).expect("a move");
+    shop.start();
+    let path = shop.taken("pos.csv").await;
+
+    assert_eq!(path, rejected.join("pos.csv"));
+    assert!(
+        report().contains("line 3: fractional_quantity"),
+        "{}",
+        report()
+    );
+    let mut names: Vec<_> = std::fs::read_dir(&rejected)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["pos.csv", "pos.csv.report.txt"]);
+    assert_eq!(shop.status()["quarantined"], json!(1));
+    chain.on_hand(RING, 9).await;
+}
+
+#[tokio::test]
+async fn a_bad_file_that_stays_where_it_is_is_reported_once_however_often_the_agent_starts() {
+    let chain = Chain::start();
+    let mut shop = chain.enrolled("S001", &[]);
+    let exchange = chain.path("exchange");
+    std::fs::create_dir(&exchange).expect("a folder");
+    std::fs::write(
+        shop.data.join("agent.toml"),
+        format!("[[drop]]\npath = {exchange:?}\ntake = \"copy\"\nsettle = \"0s\"\n"),
+    )
+    .expect("a setting");
+    std::fs::write(exchange.join("cut.csv"), format!("{HEAD}sale;1;1;\"{RING}")).expect("a file");
+    std::fs::write(
+        exchange.join("pos.csv"),
+        format!("{HEAD}gift;1;1;{RING};1;;2026-11-20 10:00:00\n"),
+    )
+    .expect("a file");
+
+    for round in ["first", "second", "third"] {
+        shop.start();
+        shop.taken("cut.csv").await;
+        shop.taken("pos.csv").await;
+        // A later file of the same folder: those before it were looked at.
+        std::fs::write(exchange.join(format!("z-{round}.csv")), "what is this\n").expect("a file");
+        shop.taken(&format!("z-{round}.csv")).await;
+        shop.stop();
+    }
+
+    let again = std::fs::read_dir(shop.data.join("rejected"))
+        .expect("a folder")
+        .filter(|entry| {
+            let name = entry.as_ref().expect("an entry").file_name();
+            name.to_string_lossy().contains("-2")
+        })
+        .count();
+    assert_eq!(again, 0);
 }

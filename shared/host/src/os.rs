@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub use files::{create_private_dir, is_private, replace_file, sync_dir, write_secret};
 pub use lock::{LockError, LockGuard};
-pub use moves::{move_into, place_copy};
+pub use moves::{move_into, move_into_after, place_copy, place_copy_after};
 pub use system::{
     account, ask_to_stop, disk_space, is_local, machine_id, stand_apart, stop_signal,
 };

@@ -322,12 +322,12 @@ impl Folder {
                 os::move_into(path, &day, &name)?
             }
             (Verdict::Rejected { report }, take) => {
-                let to = match take {
-                    Take::Move => os::move_into(path, rejected, &name)?,
-                    Take::Copy => os::place_copy(path, rejected, &name)?,
-                };
-                write_report(&to, report)?;
-                to
+                // The report first: whatever happens in between, no rejected file is without one.
+                let first = |to: &Path| write_report(to, report);
+                match take {
+                    Take::Move => os::move_into_after(path, rejected, &name, first)?,
+                    Take::Copy => os::place_copy_after(path, rejected, &name, first)?,
+                }
             }
         };
         if ready.is_marked && self.config.take == Take::Move {
@@ -342,16 +342,19 @@ impl Folder {
     fn refuse(&mut self, ready: &Ready, reason: &'static str) {
         let path = self.path_of(&ready.item);
         let name = name_of(&ready.item);
-        let moved = match self.config.take {
-            Take::Move => os::move_into(&path, &self.places.rejected, &name).ok(),
-            Take::Copy => None,
-        };
-        let beside = moved.clone().unwrap_or(self.places.rejected.join(&name));
+        let rejected = &self.places.rejected;
         let report = format!("{name} is {reason}. Only plain files are read.\n");
-        let _ = std::fs::create_dir_all(&self.places.rejected);
-        let _ = write_report(&beside, &report);
+        let first = |to: &Path| write_report(to, &report);
+        let is_moved = match self.config.take {
+            Take::Move => os::move_into_after(&path, rejected, &name, first).is_ok(),
+            Take::Copy => {
+                let _ = std::fs::create_dir_all(rejected);
+                let _ = first(&rejected.join(&name));
+                false
+            }
+        };
         self.consumer.notice(&Notice::Refused { path, reason });
-        if moved.is_none() {
+        if !is_moved {
             self.shelf.finish(&ready.item.name);
         }
     }

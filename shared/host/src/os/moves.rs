@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::files::{folder_of, temporary_beside};
 use super::{OsError, sync_dir, system};
+use crate::sign::sha256_of;
 
 /// The longest name we give, in bytes: most file systems take 255, and `.report.txt` may follow.
 const NAME_MAX_BYTES: usize = 240;
@@ -21,8 +22,24 @@ const SAME_NAME_MAX: u32 = 1_000;
 ///
 /// [`OsError`]; the file is then still at `from`.
 pub fn move_into(from: &Path, folder: &Path, name: &str) -> Result<PathBuf, OsError> {
+    move_into_after(from, folder, name, |_| Ok(()))
+}
+
+/// As [`move_into`], once `first` has succeeded with the path that the file will have: what it writes beside that path
+/// is there before the file is. A path that an earlier try has written beside is used again.
+///
+/// # Errors
+///
+/// [`OsError`], `first`'s own included; the file is then still at `from`.
+pub fn move_into_after(
+    from: &Path,
+    folder: &Path,
+    name: &str,
+    first: impl FnOnce(&Path) -> Result<(), OsError>,
+) -> Result<PathBuf, OsError> {
     std::fs::create_dir_all(folder).map_err(OsError::io("make the folder", folder))?;
     let target = free_name(folder, name)?;
+    first(&target)?;
     match system::patiently(|| std::fs::rename(from, &target)) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
@@ -49,12 +66,57 @@ pub fn place_copy(from: &Path, folder: &Path, name: &str) -> Result<PathBuf, OsE
     Ok(target)
 }
 
+/// As [`place_copy`], after `first` as in [`move_into_after`]. Where the last file of that name has the same bytes it
+/// is the copy: a file that stays where it is comes again with every start.
+///
+/// # Errors
+///
+/// [`OsError`], `first`'s own included; then there is no new copy, not even a part.
+pub fn place_copy_after(
+    from: &Path,
+    folder: &Path,
+    name: &str,
+    first: impl FnOnce(&Path) -> Result<(), OsError>,
+) -> Result<PathBuf, OsError> {
+    std::fs::create_dir_all(folder).map_err(OsError::io("make the folder", folder))?;
+    if let Some(before) = taken_names(folder, name).last()
+        && has_same_bytes(from, &before).unwrap_or(false)
+    {
+        first(&before)?;
+        return Ok(before);
+    }
+    let target = free_name(folder, name)?;
+    first(&target)?;
+    copy_whole(from, &target)?;
+    sync_dir(folder)?;
+    Ok(target)
+}
+
+fn has_same_bytes(left: &Path, right: &Path) -> io::Result<bool> {
+    let (mut left, mut right) = (File::open(left)?, File::open(right)?);
+    if left.metadata()?.len() != right.metadata()?.len() {
+        return Ok(false);
+    }
+    let (left, _) = sha256_of(&mut left)?;
+    let (right, _) = sha256_of(&mut right)?;
+    Ok(left == right)
+}
+
+/// The names `name`, `name-2` … in `folder`.
+fn names(folder: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
+    (1..=SAME_NAME_MAX).map(move |number| folder.join(numbered(name, number)))
+}
+
+/// Those of [`names`] that something has, up to the first that is free.
+fn taken_names(folder: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
+    // Also a broken link has the name.
+    names(folder, name).take_while(|path| std::fs::symlink_metadata(path).is_ok())
+}
+
 /// The first of `name`, `name-2` … that nothing in `folder` has.
 fn free_name(folder: &Path, name: &str) -> Result<PathBuf, OsError> {
-    (1..=SAME_NAME_MAX)
-        .map(|number| folder.join(numbered(name, number)))
-        // Also a broken link has the name.
-        .find(|path| std::fs::symlink_metadata(path).is_err())
+    names(folder, name)
+        .nth(taken_names(folder, name).count())
         .ok_or_else(|| OsError::NoFreeName {
             name: name.to_owned(),
             folder: folder.to_path_buf(),
@@ -134,6 +196,40 @@ mod tests {
             std::fs::read_dir(dir.path().join("kept")).unwrap().count(),
             1
         );
+    }
+
+    #[test]
+    fn what_is_said_of_a_file_is_there_before_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, folder) = (dir.path().join("a.csv"), dir.path().join("rejected"));
+        std::fs::write(&from, b"x").unwrap();
+        let broken = |_: &Path| Err(OsError::io("write", &from)(io::Error::other("no room")));
+
+        assert!(move_into_after(&from, &folder, "a.csv", broken).is_err());
+        assert!(from.exists(), "without its report a file stays");
+        let mut said_of = None;
+        let to = move_into_after(&from, &folder, "a.csv", |to| {
+            assert!(from.exists() && !to.exists());
+            said_of = Some(to.to_path_buf());
+            Ok(())
+        });
+
+        assert_eq!(Some(to.unwrap()), said_of);
+    }
+
+    #[test]
+    fn a_file_that_stays_is_copied_once_until_its_bytes_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, folder) = (dir.path().join("a.csv"), dir.path().join("rejected"));
+        let mut copies = Vec::new();
+
+        for bytes in ["one", "one", "two", "two", "one"] {
+            std::fs::write(&from, bytes).unwrap();
+            let to = place_copy_after(&from, &folder, "a.csv", |_| Ok(())).unwrap();
+            copies.push(to.file_name().unwrap().to_str().unwrap().to_owned());
+        }
+
+        assert_eq!(copies, ["a.csv", "a.csv", "a-2.csv", "a-2.csv", "a-3.csv"]);
     }
 
     #[test]
