@@ -117,7 +117,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let mut out = Out::console(Lang::En);
+    let mut out = Out::console(Lang::chosen(None).unwrap_or(Lang::En));
     let exit = match start(&cli, &mut out) {
         Ok(exit) => exit,
         Err(error) => explain(&error, &mut out),

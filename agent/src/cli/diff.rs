@@ -1,5 +1,7 @@
 //! `diff`: where the shop's 1C and the ledger disagree, and who is right.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use vitrina_host::output::{Exit, Out};
 use vitrina_host::{say, when};
@@ -18,7 +20,7 @@ pub(super) enum Verb {
     /// Lists them
     List {
         /// Only these codes
-        barcode: Vec<String>,
+        barcode: Vec<Barcode>,
     },
     /// The 1C is right: books the difference
     Adopt(Which),
@@ -31,7 +33,7 @@ pub(super) enum Verb {
 pub(super) struct Which {
     /// The codes
     #[arg(required_unless_present = "all")]
-    barcode: Vec<String>,
+    barcode: Vec<Barcode>,
     /// All of them
     #[arg(long, conflicts_with = "barcode")]
     all: bool,
@@ -48,19 +50,14 @@ pub(super) fn diff(ctx: &Ctx, verb: &Verb, out: &mut Out) -> anyhow::Result<Exit
     }
 }
 
-fn found(ctx: &Ctx, texts: &[String]) -> anyhow::Result<Vec<Disagreement>> {
-    if texts.is_empty() {
-        return all(ctx);
-    }
-    let mut found = Vec::new();
-    for text in texts {
-        let code: Barcode = text.parse()?;
-        found.extend(ctx.core.read(move |conn| {
-            let barcode = Desk::open(conn, now())?.resolve(&code)?;
-            disagreement::of(conn, &barcode)
-        })?);
-    }
-    Ok(found)
+/// The disagreements about a code, and the barcode that it means.
+fn about(ctx: &Ctx, code: &Barcode) -> anyhow::Result<(Barcode, Vec<Disagreement>)> {
+    let code = code.clone();
+    Ok(ctx.core.read(move |conn| {
+        let barcode = Desk::open(conn, now())?.resolve(&code)?;
+        let found = disagreement::of(conn, &barcode)?;
+        Ok((barcode, found))
+    })?)
 }
 
 fn all(ctx: &Ctx) -> anyhow::Result<Vec<Disagreement>> {
@@ -86,8 +83,16 @@ fn all(ctx: &Ctx) -> anyhow::Result<Vec<Disagreement>> {
     }
 }
 
-fn list(ctx: &Ctx, texts: &[String], out: &mut Out) -> anyhow::Result<Exit> {
-    let found = found(ctx, texts)?;
+fn list(ctx: &Ctx, codes: &[Barcode], out: &mut Out) -> anyhow::Result<Exit> {
+    let found = if codes.is_empty() {
+        all(ctx)?
+    } else {
+        let mut found = Vec::new();
+        for code in codes {
+            found.extend(about(ctx, code)?.1);
+        }
+        found
+    };
     if ctx.json {
         let items: Vec<_> = found
             .iter()
@@ -131,19 +136,23 @@ enum Decision {
 }
 
 fn decide(ctx: &Ctx, which: &Which, decision: Decision, out: &mut Out) -> anyhow::Result<Exit> {
-    let found = found(ctx, if which.all { &[] } else { &which.barcode })?;
-    let mut barcodes: Vec<Barcode> = found.iter().map(|one| one.barcode.clone()).collect();
-    barcodes.dedup();
-    let mut done = 0_usize;
-    for barcode in &barcodes {
-        if which.dry_run || one(ctx, barcode.clone(), decision)? {
+    let (mut done, mut undone) = (0_usize, 0_usize);
+    for barcode in asked(ctx, which, out, &mut undone)? {
+        let is_done = which.dry_run || one(ctx, barcode.clone(), decision)?;
+        if is_done {
             done += 1;
+        } else {
+            undone += 1;
+            out.note(say!(
+                out.lang(),
+                "{barcode}: this statement was adopted before; the next file decides",
+                "{barcode}: это утверждение уже принято раньше; решит следующий файл"
+            ));
         }
     }
-    let word = if decision == Decision::Adopt {
-        "adopted"
-    } else {
-        "dismissed"
+    let word = match decision {
+        Decision::Adopt => "adopted",
+        Decision::Dismiss => "dismissed",
     };
     if ctx.json {
         out.json(&json!({word: done, "dry_run": which.dry_run}))?;
@@ -157,8 +166,38 @@ fn decide(ctx: &Ctx, which: &Which, decision: Decision, out: &mut Out) -> anyhow
             ),
         })?;
     }
-    let asked = which.all || done >= which.barcode.len();
-    Ok(if asked { Exit::Done } else { Exit::Failed })
+    Ok(if which.all || undone == 0 {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}
+
+/// The barcodes that were asked for, each once; of which there is nothing to decide is said and counted.
+fn asked(
+    ctx: &Ctx,
+    which: &Which,
+    out: &mut Out,
+    undone: &mut usize,
+) -> anyhow::Result<BTreeSet<Barcode>> {
+    if which.all {
+        return Ok(all(ctx)?.into_iter().map(|one| one.barcode).collect());
+    }
+    let mut asked = BTreeSet::new();
+    for code in &which.barcode {
+        let (barcode, found) = about(ctx, code)?;
+        if found.is_empty() {
+            *undone += 1;
+            out.note(say!(
+                out.lang(),
+                "there is no disagreement about {code}",
+                "по {code} нет расхождений"
+            ));
+        } else {
+            asked.insert(barcode);
+        }
+    }
+    Ok(asked)
 }
 
 fn one(ctx: &Ctx, barcode: Barcode, decision: Decision) -> Result<bool, LedgerError> {

@@ -1,5 +1,8 @@
 //! `quarantine`: records that were set aside.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde_json::{Value, json};
 use vitrina_host::output::{Exit, Out};
 use vitrina_host::{say, sign, when};
@@ -14,6 +17,29 @@ const PAGE: usize = 1_000;
 /// How much of a record fits into a table.
 const RECORD: usize = 60;
 
+/// The name of an entry.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EntryId([u8; 16]);
+
+/// The text is no name of an entry.
+#[derive(Debug, thiserror::Error)]
+#[error("the name of an entry is 32 hexadecimal digits")]
+pub(super) struct NoEntryId;
+
+impl FromStr for EntryId {
+    type Err = NoEntryId;
+
+    fn from_str(text: &str) -> Result<Self, NoEntryId> {
+        sign::from_hex(text).map(Self).ok_or(NoEntryId)
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&sign::hex(&self.0))
+    }
+}
+
 #[derive(clap::Subcommand)]
 pub(super) enum Verb {
     /// Lists the open ones
@@ -21,13 +47,13 @@ pub(super) enum Verb {
     /// Shows one
     Show {
         /// Its name
-        id: String,
+        id: EntryId,
     },
     /// Tries again
     Retry {
         /// Their names
         #[arg(required = true)]
-        id: Vec<String>,
+        id: Vec<EntryId>,
         /// Even though a rule holds them back
         #[arg(long)]
         force: bool,
@@ -36,14 +62,14 @@ pub(super) enum Verb {
     Drop {
         /// Their names
         #[arg(required = true)]
-        id: Vec<String>,
+        id: Vec<EntryId>,
     },
 }
 
 pub(super) fn quarantine(ctx: &Ctx, verb: &Verb, out: &mut Out) -> anyhow::Result<Exit> {
     match verb {
         Verb::List => list(ctx, out),
-        Verb::Show { id } => show(ctx, id, out),
+        Verb::Show { id } => show(ctx, *id, out),
         Verb::Retry { id, force } => {
             let force = if *force { Force::Anyway } else { Force::Rules };
             each(ctx, id, out, |id| {
@@ -102,9 +128,8 @@ fn list(ctx: &Ctx, out: &mut Out) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn show(ctx: &Ctx, id: &str, out: &mut Out) -> anyhow::Result<Exit> {
-    let name = parse(id)?;
-    let Some(entry) = ctx.core.read(move |conn| quarantine::get(conn, &name))? else {
+fn show(ctx: &Ctx, id: EntryId, out: &mut Out) -> anyhow::Result<Exit> {
+    let Some(entry) = ctx.core.read(move |conn| quarantine::get(conn, &id.0))? else {
         out.note(say!(
             out.lang(),
             "there is no entry {id}",
@@ -138,14 +163,14 @@ type Came = (&'static str, Option<String>);
 
 fn each(
     ctx: &Ctx,
-    ids: &[String],
+    ids: &[EntryId],
     out: &mut Out,
     act: impl Fn([u8; 16]) -> anyhow::Result<Came>,
 ) -> anyhow::Result<Exit> {
     let mut items: Vec<Value> = Vec::new();
     let mut all_done = true;
     for id in ids {
-        let (state, why) = act(parse(id)?)?;
+        let (state, why) = act(id.0)?;
         all_done &= matches!(state, "booked" | "dropped");
         if !ctx.json {
             out.line(format!(
@@ -155,17 +180,12 @@ fn each(
                     .unwrap_or_default()
             ))?;
         }
-        items.push(json!({"id": id, "state": state, "message": why}));
+        items.push(json!({"id": id.to_string(), "state": state, "message": why}));
     }
     if ctx.json {
         out.json(&json!({"items": items, "next_cursor": null}))?;
     }
     Ok(if all_done { Exit::Done } else { Exit::Failed })
-}
-
-fn parse(id: &str) -> anyhow::Result<[u8; 16]> {
-    sign::from_hex(id)
-        .ok_or_else(|| anyhow::anyhow!("{id:?} is no name of an entry: 32 hexadecimal digits"))
 }
 
 fn word(state: State) -> &'static str {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
 use serde_json::json;
 use vitrina_host::output::{Exit, Out};
 use vitrina_host::say;
@@ -106,7 +107,8 @@ pub(super) fn doctor(ctx: &Ctx, out: &mut Out) -> anyhow::Result<Exit> {
 
 pub(super) fn backup(ctx: &Ctx, file: &Path, out: &mut Out) -> anyhow::Result<Exit> {
     let target = ctx.request.file(file);
-    ctx.core.ledger().backup_blocking(&target)?;
+    let written = ctx.core.ledger().backup_blocking(&target);
+    written.with_context(|| format!("cannot write {}", target.display()))?;
     let size = std::fs::metadata(&target).map_or(0, |about| about.len());
     if ctx.json {
         out.json(&json!({"file": target, "bytes": size}))?;

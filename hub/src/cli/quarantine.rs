@@ -78,7 +78,11 @@ pub(super) async fn run(verb: QuarantineVerb, mut context: Context<'_>) -> anyho
         QuarantineVerb::Show { id } => {
             let rows = context.core.store.quarantined(id_of(&id)?).await?;
             let Some(first) = rows.first() else {
-                anyhow::bail!("there is no record {id}")
+                anyhow::bail!(say!(
+                    context.lang(),
+                    "there is no record {id}",
+                    "нет записи {id}"
+                ))
             };
             show(first, &mut context)
         }
@@ -132,7 +136,11 @@ fn show(row: &QuarantineRow, context: &mut Context<'_>) -> anyhow::Result<Exit> 
 async fn decide(id: &str, verdict: Verdict, context: Context<'_>) -> anyhow::Result<Exit> {
     let name = id_of(id)?;
     if !context.core.store.decide(name, None, verdict).await? {
-        anyhow::bail!("there is no open record {id}");
+        anyhow::bail!(say!(
+            context.lang(),
+            "there is no open record {id}",
+            "нет открытой записи {id}"
+        ));
     }
     for row in context.core.store.quarantined(name).await? {
         context.core.waiters.wake(&row.shop);
