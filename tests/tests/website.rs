@@ -294,6 +294,105 @@ async fn a_shop_off_the_website_is_nowhere_and_comes_back_whole() {
     chain.on_hand(RING, 5).await;
 }
 
+/// A website that keeps a copy: a level is what it was last told, and a shop that is off the site takes its own along.
+struct Copy {
+    cursor: String,
+    levels: BTreeMap<(String, String), (i64, i64)>,
+}
+
+impl Copy {
+    async fn begin(chain: &Chain) -> Self {
+        let cursor = chain
+            .get("/v1/snapshot")
+            .await
+            .header("vitrina-cursor")
+            .to_owned();
+        Self {
+            cursor,
+            levels: BTreeMap::new(),
+        }
+    }
+
+    /// Polls until there is nothing more; gives the items.
+    async fn follow(&mut self, chain: &Chain) -> Vec<Value> {
+        let mut told = Vec::new();
+        loop {
+            let page = chain
+                .get(&format!("/v1/changes?since={}&limit=2", self.cursor))
+                .await;
+            let member = |name: &str| page.body.get(name).unwrap_or(&Value::Null);
+            for item in member("items").as_array().into_iter().flatten() {
+                self.take(item);
+                told.push(item.clone());
+            }
+            let cursor = member("cursor").as_str();
+            cursor.expect("a cursor").clone_into(&mut self.cursor);
+            if member("more") == &json!(false) {
+                return told;
+            }
+        }
+    }
+
+    fn take(&mut self, item: &Value) {
+        let member = |name: &str| item.get(name).unwrap_or(&Value::Null);
+        let text = |name: &str| member(name).as_str().unwrap_or_default().to_owned();
+        let number = |name: &str| member(name).as_i64().unwrap_or(-1);
+        if member("kind") == &json!("level") {
+            self.levels.insert(
+                (text("barcode"), text("shop")),
+                (number("on_hand"), number("item_available")),
+            );
+        } else if member("publish") == &json!(false) {
+            self.levels.retain(|(_, shop), _| *shop != text("shop"));
+        }
+    }
+
+    fn level(&self, barcode: &str, shop: &str) -> Option<(i64, i64)> {
+        self.levels
+            .get(&(barcode.to_owned(), shop.to_owned()))
+            .copied()
+    }
+}
+
+#[tokio::test]
+async fn a_shop_that_goes_on_and_off_the_website_does_so_in_the_feed_too() {
+    let (chain, first, second) = two_shops().await;
+    chain.cli(&["shop", "set", "S001", "--publish", "off"]).ok();
+    chain.cli(&["shop", "set", "S002", "--publish", "off"]).ok();
+    chain.on_hand(RING, 0).await;
+    first.sell("unseen", RING).await;
+    chain.level_with(&first).await;
+    let mut site = Copy::begin(&chain).await;
+    site.follow(&chain).await;
+    assert!(site.levels.is_empty());
+
+    chain.cli(&["shop", "set", "S001", "--publish", "on"]).ok();
+    let told = site.follow(&chain).await;
+    assert!(
+        told.iter().any(|item| item["kind"] == json!("shop")
+            && item["shop"] == json!("S001")
+            && item["publish"] == json!(true)),
+        "{told:?}"
+    );
+    assert_eq!(site.level(RING, "S001"), Some((2, 2)));
+    assert_eq!(site.level(STONE, "S001"), Some((1, 1)));
+    chain.cli(&["shop", "set", "S002", "--publish", "on"]).ok();
+    site.follow(&chain).await;
+    assert_eq!(site.level(RING, "S002"), Some((2, 4)));
+
+    chain.cli(&["shop", "set", "S001", "--publish", "off"]).ok();
+    site.follow(&chain).await;
+    assert_eq!(site.level(RING, "S001"), None);
+    assert_eq!(site.level(STONE, "S001"), None);
+    chain.cli(&["shop", "close", "S002"]).ok();
+    let told = site.follow(&chain).await;
+    assert!(site.levels.is_empty(), "{told:?}");
+    second.sell("after closing", RING).await;
+    chain.level_with(&second).await;
+    let told = site.follow(&chain).await;
+    assert!(site.levels.is_empty(), "{told:?}");
+}
+
 #[tokio::test]
 async fn the_catalogue_speaks_before_the_shop_does() {
     let (chain, _first, _second) = two_shops().await;
