@@ -5,6 +5,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// What a worker wants to hold open.
+const FILES_WANTED: u64 = 100_000;
+/// Of these so many are no bodies.
+const FILES_FOR_CONNECTIONS: u64 = 500;
+
 /// nginx in the foreground, with a configuration and a folder of its own. Ended by its own id when dropped.
 pub(crate) struct Nginx {
     child: Child,
@@ -19,12 +24,14 @@ impl Nginx {
         let address = free.local_addr().unwrap();
         drop(free);
         let home = folder.display();
+        let files = files_max();
+        let cached = files - FILES_FOR_CONNECTIONS;
         let text = format!(
-            "daemon off; worker_processes auto; pid {home}/nginx.pid; error_log stderr error;
+            "daemon off; worker_processes auto; worker_rlimit_nofile {files}; pid {home}/nginx.pid; error_log stderr error;
 events {{ worker_connections 1024; multi_accept on; }}
 http {{
     access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; etag on; keepalive_requests 1000000000;
-    open_file_cache max=100000 inactive=1h; open_file_cache_valid 1h; open_file_cache_min_uses 1;
+    open_file_cache max={cached} inactive=1h; open_file_cache_valid 1h; open_file_cache_min_uses 1;
     default_type application/json; types {{ }}
     client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;
     uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi;
@@ -53,6 +60,19 @@ http {{
             std::thread::sleep(Duration::from_millis(10));
         }
         server
+    }
+}
+
+/// How many files a worker may hold open: enough for all bodies of the figure, where this account may ask for it.
+fn files_max() -> u64 {
+    let number = |command: &str| {
+        let said = Command::new("sh").args(["-c", command]).output().unwrap();
+        String::from_utf8_lossy(&said.stdout).trim().parse::<u64>()
+    };
+    if number("id -u") == Ok(0) {
+        FILES_WANTED
+    } else {
+        number("ulimit -Hn").map_or(FILES_WANTED, |hard| hard.min(FILES_WANTED))
     }
 }
 
