@@ -180,6 +180,8 @@ pub(crate) struct Board {
     cells: RwLock<Vec<Option<Arc<ShopCell>>>>,
     /// Grows after any cell's words changed.
     epoch: AtomicU64,
+    /// Grows whenever a shop was looked at: `as_of` moves with every heartbeat, and mostly only that.
+    beats: AtomicU64,
     /// The latest moment that was heard of: the view has no clock.
     now: AtomicI64,
 }
@@ -205,6 +207,11 @@ impl Board {
     /// A number that is the same only while no shop's words have changed.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
+    }
+
+    /// While this stays no shop's `as_of` has moved.
+    pub(crate) fn beats(&self) -> u64 {
+        self.beats.load(Ordering::Acquire)
     }
 
     /// Takes a shop's settings. Its feed item was given out with them.
@@ -246,6 +253,7 @@ impl Board {
             .iter()
             .filter(|cell| cell.look(&cell.known(), now))
             .count();
+        self.beats.fetch_add(1, Ordering::AcqRel);
         if changed > 0 {
             self.epoch.fetch_add(1, Ordering::AcqRel);
         }
@@ -266,7 +274,9 @@ impl Board {
     }
 
     fn look_at(&self, cell: &ShopCell) {
-        if cell.look(&cell.known(), TimeMs(self.now.load(Ordering::Acquire))) {
+        let looks = cell.look(&cell.known(), TimeMs(self.now.load(Ordering::Acquire)));
+        self.beats.fetch_add(1, Ordering::AcqRel);
+        if looks {
             self.epoch.fetch_add(1, Ordering::AcqRel);
         }
     }

@@ -144,7 +144,10 @@ impl Item {
     /// The answer, ready-made where it still stands.
     pub(crate) fn answer(&self, wanted: Wanted<'_>, occasion: &Occasion<'_>) -> Answer {
         let mut inside = self.inside();
-        let as_of = inside.shown().filter_map(|level| level.shop.as_of()).min();
+        let as_of = match &inside.kept {
+            Some(kept) if kept.as_of.0 == occasion.beats => kept.as_of.1,
+            _ => inside.shown().filter_map(|level| level.shop.as_of()).min(),
+        };
         let (looks, news) = match &inside.kept {
             Some(kept) if kept.epoch == occasion.epoch => (kept.looks, kept.news),
             _ => inside.versions(),
@@ -154,6 +157,7 @@ impl Item {
             _ => Kept::new(Tag::of(inside.hash(occasion.life)), occasion, looks, news),
         };
         (kept.looks, kept.epoch, kept.asked) = (looks, occasion.epoch, true);
+        kept.as_of = (occasion.beats, as_of);
         let mut answer = Answer {
             tag: kept.tag.clone(),
             as_of,

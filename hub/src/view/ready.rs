@@ -33,6 +33,8 @@ impl Tag {
 pub(crate) struct Occasion<'a> {
     /// The board's epoch, read before anything of its shops is.
     pub(crate) epoch: u64,
+    /// The board's beats, read at the same time.
+    pub(crate) beats: u64,
     /// The ordinal of the hub's life.
     pub(crate) life: u64,
     /// The cursor of a feed position.
@@ -76,6 +78,8 @@ pub(super) struct Kept {
     pub(super) life: u64,
     pub(super) looks: u64,
     pub(super) news: u64,
+    /// The board's beats and the least `as_of` of the shops then.
+    pub(super) as_of: (u64, Option<TimeMs>),
 }
 
 /// The bytes of an item.
@@ -101,6 +105,7 @@ impl Kept {
             life: occasion.life,
             looks,
             news,
+            as_of: (occasion.beats, None),
         }
     }
 }
