@@ -84,6 +84,16 @@ enum Verb {
     Man,
 }
 
+impl Verb {
+    /// Whether it is used before there is a hub.
+    fn begins(&self) -> bool {
+        matches!(
+            self,
+            Self::Serve(_) | Self::Restore(_) | Self::Import(_) | Self::Shop(_) | Self::Key(_)
+        )
+    }
+}
+
 /// What a command works with.
 struct Context<'a> {
     core: &'a Arc<Core>,
@@ -168,7 +178,12 @@ fn run(cli: Cli, out: &mut Out) -> anyhow::Result<Exit> {
         }
         _ => {}
     }
-    let data = cli.data.existing_or_made()?;
+    // A mistyped folder is no new hub.
+    let data = if cli.verb.begins() {
+        cli.data.existing_or_made()?
+    } else {
+        cli.data.existing()?
+    };
     let config: Config = config::load(data.path(), FILE)?;
     out.speak(Lang::chosen(config.language)?);
     let is_server = matches!(cli.verb, Verb::Serve(_));

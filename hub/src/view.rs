@@ -289,12 +289,13 @@ impl View {
 
     /// An item's answer.
     pub(crate) fn answer(&self, item: &Item, wanted: Wanted<'_>) -> Answer {
-        let epoch = self.board.epoch();
+        let (epoch, beats) = (self.board.epoch(), self.board.beats());
         let cursor = |pos| read(&self.feed).cursor(pos).to_string();
         item.answer(
             wanted,
             &Occasion {
                 epoch,
+                beats,
                 life: self.head().life.ordinal,
                 cursor: &cursor,
             },

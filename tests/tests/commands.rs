@@ -459,3 +459,16 @@ async fn whoever_is_asked_to_stop_in_the_moment_it_is_ready_stops_cleanly() {
         chain.start_hub();
     }
 }
+
+#[test]
+fn a_question_to_a_folder_that_is_not_there_makes_no_hub() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mistyped = folder.path().join("hbu");
+    for question in [&["stock"][..], &["lag"], &["verify"], &["export", "csv"]] {
+        let output = command("vitrina-hub", &mistyped, question)
+            .output()
+            .expect("it runs");
+        assert_eq!(output.status.code(), Some(1), "{question:?}: {output:?}");
+        assert!(!mistyped.exists(), "{question:?}");
+    }
+}
