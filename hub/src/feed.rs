@@ -142,10 +142,15 @@ impl Feed {
         self.overtaken > 1_000 && self.overtaken > self.entries.len() / 2
     }
 
-    /// Drops the entries that do not stand.
-    pub(crate) fn compact(&mut self, stands: impl FnMut(&Entry) -> bool) {
-        self.entries.retain(stands);
-        self.overtaken = 0;
+    /// Every entry, by position.
+    pub(crate) fn all(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Takes the entries that are left when those that do not stand are dropped.
+    pub(crate) fn compact(&mut self, mut standing: Vec<Entry>) {
+        standing.shrink_to_fit();
+        (self.entries, self.overtaken) = (standing, 0);
     }
 
     /// At most `limit` entries after `pos`, overtaken ones among them.

@@ -40,6 +40,8 @@ const CHUNK: usize = 1_024;
 type Shard = RwLock<HashMap<Box<str>, Arc<Item>>>;
 
 /// The merged stock.
+///
+/// Locks that are held together are taken in this order: index, item, feed. A shard and a shop's cell are always last.
 #[derive(Debug)]
 pub(crate) struct View {
     shards: Vec<Shard>,
@@ -121,12 +123,18 @@ impl View {
             entries.extend(entry);
             overtaken += usize::from(overtakes);
         }
-        let mut feed = write(&self.feed);
-        feed.push(entries, overtaken, *head);
-        if feed.is_mostly_overtaken() {
-            feed.compact(|entry| self.stands(entry));
+        let is_due = {
+            let mut feed = write(&self.feed);
+            feed.push(entries, overtaken, *head);
+            feed.is_mostly_overtaken()
+        };
+        if is_due {
+            // Beside the feed's lock, never under it: a reader holds an item while it asks the feed for a cursor. Nobody
+            // else writes entries meanwhile.
+            let mut entries = read(&self.feed).all().to_vec();
+            entries.retain(|entry| self.stands(entry));
+            write(&self.feed).compact(entries);
         }
-        drop(feed);
         self.head.send_replace(*head);
     }
 

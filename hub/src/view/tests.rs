@@ -597,3 +597,25 @@ fn a_packed_body_is_the_same_body() {
     assert!(packed.is_gzip && !plain.is_gzip);
     assert_eq!(unpacked, plain.body.unwrap());
 }
+
+#[test]
+fn a_reader_and_the_tidying_of_the_feed_never_wait_for_each_other() {
+    let view = Arc::new(view(1));
+    commit(&view, vec![level(0, "RING", 1, 2)]);
+    let (done, is_done) = std::sync::mpsc::channel();
+    let reader = Arc::clone(&view);
+    std::thread::spawn(move || {
+        while reader.head().pos < 20_000 {
+            body(&reader, "RING");
+        }
+        done.send(()).unwrap();
+    });
+
+    // Every other entry is overtaken, so the feed is tidied again and again while the item is read.
+    std::thread::spawn(move || {
+        (3..=20_000).for_each(|pos| commit(&view, vec![level(0, "RING", 1, pos)]));
+    });
+
+    let patience = std::time::Duration::from_secs(60);
+    assert!(is_done.recv_timeout(patience).is_ok(), "they wait for ever");
+}
