@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
@@ -24,6 +24,20 @@ pub(crate) const LEDGER: &str = "ledger.sqlite3";
 
 /// Says how far the ledger was written, apart from it: a ledger put back from a copy knows less than this.
 const HIGH_WATER: &str = "high-water";
+
+/// Somebody who waits for a write. The way to the hub begins when he has his answer, not before it: both take the same
+/// cores. Where he has gone before, the write itself begins it.
+struct Caller {
+    core: Core,
+    has_gone: Arc<AtomicBool>,
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.has_gone.store(true, Ordering::SeqCst);
+        self.core.wake();
+    }
+}
 
 /// Why the data folder cannot be worked with.
 #[derive(Debug, thiserror::Error)]
@@ -203,11 +217,17 @@ impl Core {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let woken = self.clone();
-        self.ledger()
-            .db()
-            .write_with(work, move |_| woken.wake())
-            .await
+        let caller = Caller {
+            core: self.clone(),
+            has_gone: Arc::default(),
+        };
+        let (woken, has_gone) = (self.clone(), Arc::clone(&caller.has_gone));
+        let tell_hub = move |_: &T| {
+            if has_gone.load(Ordering::SeqCst) {
+                woken.wake();
+            }
+        };
+        self.ledger().db().write_with(work, tell_hub).await
     }
 
     /// As [`Self::write`], on the calling thread.
