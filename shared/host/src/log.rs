@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use tracing::Subscriber;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
 use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt::MakeWriter;
@@ -17,6 +17,10 @@ use crate::os;
 
 /// How many days of logs are kept.
 const FILES_MAX: usize = 14;
+
+/// How many lines may wait for the disk. The place for them is taken at the start (32 bytes each): the appender's own
+/// 128,000 would be a quarter of an idle agent's memory.
+const LINES_MAX: usize = 4_096;
 
 /// `--log` and `--log-level`, before or after the verb.
 #[derive(Clone, Debug, clap::Args)]
@@ -151,7 +155,9 @@ fn daily_file(data: &Path) -> Result<(NonBlocking, WorkerGuard), LogError> {
         .max_log_files(FILES_MAX)
         .build(&folder)
         .map_err(|source| LogError::Folder { folder, source })?;
-    Ok(tracing_appender::non_blocking(appender))
+    Ok(NonBlockingBuilder::default()
+        .buffered_lines_limit(LINES_MAX)
+        .finish(appender))
 }
 
 fn filter(level: Option<&str>, default: &str) -> Result<Targets, LogError> {
