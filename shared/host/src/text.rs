@@ -353,6 +353,7 @@ impl<R: Read> Utf8Reader<R> {
 }
 
 impl<R: Read> BufRead for Utf8Reader<R> {
+    #[inline]
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.ready_start == self.ready_end {
             self.refill()?;
@@ -360,6 +361,7 @@ impl<R: Read> BufRead for Utf8Reader<R> {
         Ok(self.ready())
     }
 
+    #[inline]
     fn consume(&mut self, amount: usize) {
         self.ready_start = self.ready_end.min(self.ready_start + amount);
     }

@@ -35,6 +35,7 @@ impl<R: Read> Guarded<R> {
 }
 
 impl<R: Read> BufRead for Guarded<R> {
+    #[inline]
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.used > MAX_TEXT_BYTES {
             return Err(io::Error::other(TooLong));
@@ -42,6 +43,7 @@ impl<R: Read> BufRead for Guarded<R> {
         self.inner.fill_buf()
     }
 
+    #[inline]
     fn consume(&mut self, amount: usize) {
         self.used += amount;
         self.inner.consume(amount);

@@ -178,8 +178,7 @@ impl State {
     }
 
     fn start(&mut self, start: &BytesStart<'_>, line: Line<'_>) -> Result<Option<Found>, CmlError> {
-        let name = start.local_name();
-        let tag = Tag::of(name.as_ref());
+        let tag = Tag::of(start.name().as_ref());
         let Some(parent) = self.parent(0) else {
             return self.start_root(start, tag, line);
         };

@@ -55,8 +55,19 @@ pub(super) enum Tag {
 }
 
 impl Tag {
-    /// The tag of a local name. The names are in the order of how often they come.
+    /// The tag of a name. Hardly any file writes a namespace's prefix, so it is looked for only where the name as a
+    /// whole says nothing.
     pub(super) fn of(name: &str) -> Self {
+        match Self::of_local(name) {
+            Self::Other => name
+                .split_once(':')
+                .map_or(Self::Other, |(_, local)| Self::of_local(local)),
+            tag => tag,
+        }
+    }
+
+    /// The tag of a local name. The names are in the order of how often they come.
+    fn of_local(name: &str) -> Self {
         match name {
             "Ид" => Self::Id,
             "Количество" => Self::Quantity,
