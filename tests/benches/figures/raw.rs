@@ -83,16 +83,15 @@ impl RawLedger {
     }
 }
 
-const STORE: &str = "
-    CREATE TABLE barcode (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
-    CREATE TABLE movement (replica INTEGER NOT NULL, seq INTEGER NOT NULL, barcode INTEGER NOT NULL, body BLOB NOT NULL,
-        PRIMARY KEY (replica, seq)) STRICT, WITHOUT ROWID;
-    CREATE TABLE total (shop INTEGER NOT NULL, barcode INTEGER NOT NULL, condition INTEGER NOT NULL, replica INTEGER NOT NULL,
-        p INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (shop, barcode, condition, replica)) STRICT, WITHOUT ROWID;";
-const NAME: &str = "INSERT INTO barcode VALUES (?1, ?2)";
-const INSERT: &str = "INSERT INTO movement VALUES (?1, ?2, ?3, ?4)";
-const UPSERT: &str = "INSERT INTO total VALUES (?1, ?2, 0, ?1, ?3, 0)
-    ON CONFLICT DO UPDATE SET p = max(p, excluded.p), n = max(n, excluded.n) WHERE excluded.p > p OR excluded.n > n";
+/// The hub's own tables.
+const STORE: &str = include_str!("../../../hub/migrations/1000_hub.sql");
+const NAME: &str = "INSERT INTO barcode (id, text) VALUES (?1, ?2)";
+const INSERT: &str =
+    "INSERT INTO movement (replica, seq, barcode, prev, body) VALUES (?1, ?2, ?3, 0, ?4)";
+const UPSERT: &str = "INSERT INTO total (shop, barcode, condition, replica, p, n, last, pos, updated_at)
+    VALUES (?1, ?2, 0, ?1, ?3, 0, ?4, ?4, ?5)
+    ON CONFLICT DO UPDATE SET p = max(p, excluded.p), n = max(n, excluded.n), last = excluded.last, pos = excluded.pos,
+    updated_at = excluded.updated_at WHERE excluded.last > last";
 
 /// A shop's rows, ready to be written: small integers instead of texts, in key order.
 pub(crate) struct ShopRows {
@@ -104,9 +103,9 @@ pub(crate) struct ShopRows {
     pub(crate) totals: Vec<(i64, i64)>,
 }
 
-/// Writes openings of many shops as bare rows: one INSERT a movement (its canonical bytes), one upsert a row of totals,
-/// in key order, prepared statements, so many commits; the barcodes' integers are known beforehand and inserted where
-/// they are new. No decoding, no check, no chain, no feed, no view. How long that took.
+/// Writes openings of many shops as the hub's rows: one INSERT a movement (its canonical bytes), one upsert a row of
+/// totals, in key order, prepared statements, so many commits; the barcodes' integers are known beforehand and inserted
+/// where they are new. No decoding, no check, no chain, no feed, no view. How long that took.
 pub(crate) fn merge(path: &Path, shops: &[ShopRows], commits: usize) -> Duration {
     let db = open(path);
     db.pragma_update(None, "cache_size", -65_536).unwrap();
@@ -123,8 +122,9 @@ pub(crate) fn merge(path: &Path, shops: &[ShopRows], commits: usize) -> Duration
             for (id, text) in &rows.new_barcodes {
                 name.execute(params![id, text]).unwrap();
             }
-            for (barcode, units) in &rows.totals {
-                upsert.execute(params![shop, barcode, units]).unwrap();
+            for ((barcode, units), last) in rows.totals.iter().zip(1_i64..) {
+                let row = params![shop, barcode, units, last, 1_790_000_000_000_i64];
+                upsert.execute(row).unwrap();
             }
             for ((barcode, body), seq) in rows.movements.iter().zip(1_i64..) {
                 insert.execute(params![shop, seq, barcode, body]).unwrap();
