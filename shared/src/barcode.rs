@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,7 @@ pub const MAX_BARCODE_BYTES: usize = MAX_CODE_CHARS * 4 + 1 + crate::ids::MAX_SH
 /// A code as scanned or printed, or the key `CODE@SHOP` of a code that one shop's database numbered for itself.
 ///
 /// Case and leading zeros are identity. A code is 1–64 visible characters; a scanner's AIM prefix and blanks around
-/// it are not part of it.
+/// it are not part of it. Clones share the text: a movement, its row, its level and the feed all name it.
 ///
 /// ```
 /// use vitrina_shared::Barcode;
@@ -27,7 +28,7 @@ pub const MAX_BARCODE_BYTES: usize = MAX_CODE_CHARS * 4 + 1 + crate::ids::MAX_SH
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Barcode(Box<str>);
+pub struct Barcode(Arc<str>);
 
 /// Why a text is no barcode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -155,7 +156,7 @@ impl TryFrom<String> for Barcode {
 
 impl From<Barcode> for String {
     fn from(barcode: Barcode) -> Self {
-        barcode.0.into()
+        (*barcode.0).to_owned()
     }
 }
 

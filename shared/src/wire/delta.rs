@@ -96,6 +96,7 @@ impl DeltaV1 {
             .zip(at)
             .zip(rests);
         let mut entries = Vec::with_capacity(count);
+        let mut sums: Vec<[Option<Total>; 2]> = vec![[None; 2]; barcodes.len()];
         for (((((kind, flags), rank), qty), at), rest) in rows {
             let kind = Kind::of_number(u8::try_from(kind).map_err(|_| WireError::Column)?);
             let rank = usize::try_from(rank).map_err(|_| WireError::Column)?;
@@ -116,9 +117,14 @@ impl DeltaV1 {
                 },
                 rest: rest.into(),
             };
-            entries.push(checked(movement)?);
+            let entry = checked(movement)?;
+            let condition = usize::from(entry.movement.condition.number());
+            if let Some(sum) = sums.get_mut(rank).and_then(|of| of.get_mut(condition)) {
+                *sum = Some(sum.unwrap_or_default().after(entry.movement.qty)?);
+            }
+            entries.push(entry);
         }
-        let totals = self.totals(&entries)?;
+        let totals = self.totals(&barcodes, &sums)?;
         let base = Position {
             seq: Seq(self.base_seq),
             chain: Chain(self.base_chain),
@@ -131,20 +137,31 @@ impl DeltaV1 {
         })
     }
 
+    /// The distinct barcodes, ascending.
     fn read_barcodes(&self) -> Result<Vec<Barcode>, WireError> {
         let texts = self.barcodes.unpack(self.barcode_count as usize)?;
+        if !texts.is_sorted_by(|left, right| left < right) {
+            return Err(WireError::Column);
+        }
         texts.iter().map(|text| barcode(text)).collect()
     }
 
-    /// The totals after the last movement: what was before, and what the movements add.
-    fn totals(&self, entries: &[Entry]) -> Result<Vec<RowTotal>, WireError> {
-        let sums = Delta::sums(entries)?;
-        let before = unpack(&self.before_p, sums.len())?
+    /// The totals after the last movement: what was before, and what the movements add (by barcode and condition).
+    fn totals(
+        &self,
+        barcodes: &[Barcode],
+        sums: &[[Option<Total>; 2]],
+    ) -> Result<Vec<RowTotal>, WireError> {
+        let count = sums.iter().flatten().flatten().count();
+        let before = unpack(&self.before_p, count)?
             .into_iter()
-            .zip(unpack(&self.before_n, sums.len())?);
-        sums.into_iter()
-            .zip(before)
-            .map(|(((barcode, condition), sum), (p, n))| {
+            .zip(unpack(&self.before_n, count)?);
+        let rows = barcodes.iter().zip(sums).flat_map(|(barcode, of)| {
+            let conditions = of.iter().zip([Condition::Sellable, Condition::Unavailable]);
+            conditions.filter_map(move |(sum, condition)| Some((barcode, condition, (*sum)?)))
+        });
+        rows.zip(before)
+            .map(|((barcode, condition, sum), (p, n))| {
                 let add =
                     |a: u64, b: u64| a.checked_add(b).filter(|sum| i64::try_from(*sum).is_ok());
                 let (Some(p), Some(n)) = (add(p, sum.p), add(n, sum.n)) else {
