@@ -2,8 +2,7 @@
 //!
 //! Pure: it knows movements and rows, no store.
 
-use std::collections::HashMap;
-
+use foldhash::{HashMap, HashMapExt};
 use vitrina_shared::delta::{Entry, RowTotal};
 use vitrina_shared::movement::{Kind, Words};
 use vitrina_shared::totals::Overflow;

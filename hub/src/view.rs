@@ -16,9 +16,11 @@ pub(crate) mod ready;
 pub(crate) mod sample;
 pub(crate) mod snapshot;
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use foldhash::HashMap;
+use foldhash::fast::RandomState;
 use tokio::sync::watch;
 use vitrina_shared::freshness::Confidence;
 use vitrina_shared::{Barcode, HubLife, TimeMs};
@@ -45,6 +47,8 @@ type Shard = RwLock<HashMap<Box<str>, Arc<Item>>>;
 #[derive(Debug)]
 pub(crate) struct View {
     shards: Vec<Shard>,
+    /// Which shard; the map inside has keys of its own.
+    spread: RandomState,
     index: RwLock<Index>,
     /// The shops.
     pub(crate) board: Board,
@@ -75,6 +79,7 @@ impl View {
         };
         Self {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            spread: RandomState::default(),
             index: RwLock::default(),
             board: Board::default(),
             feed: RwLock::new(Feed::new(head)),
@@ -223,14 +228,9 @@ impl View {
     }
 
     fn shard(&self, barcode: &str) -> Option<&Shard> {
-        // FNV-1a: only to spread; the map inside has its own keyed hash.
-        let hash = barcode
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            });
+        let hash = self.spread.hash_one(barcode);
         self.shards
-            .get(usize::try_from((hash >> 32) % SHARDS as u64).unwrap_or(0))
+            .get(usize::try_from(hash % SHARDS as u64).unwrap_or(0))
     }
 
     /// The item of an exact key.

@@ -76,6 +76,8 @@ pub(crate) struct Taken {
     pub(crate) repairs: u64,
     /// An index of ids must be built before the rest can be taken.
     pub(crate) must_index: bool,
+    /// What was merged, to be let go of where nobody waits for the thread.
+    spent: Vec<Incoming>,
 }
 
 /// Takes everything, or on an error nothing.
@@ -103,6 +105,7 @@ pub(super) fn receive(txn: &mut Txn<'_>, brought: &mut Brought) -> Result<Taken,
         merged: 0,
         repairs: 0,
         must_index: false,
+        spent: Vec::new(),
     };
     for delta in std::mem::take(&mut brought.deltas) {
         let reply = receive_delta(txn, &mut taken, delta, MAX_FORKS)?;
@@ -230,6 +233,7 @@ fn receive_delta(
             let merged = merge::merge(txn, &mut log, &delta)?;
             taken.merged += delta.entries.len() as u64;
             taken.repairs += merged.repairs;
+            taken.spent.push(delta);
             Reply::Merged {
                 replica,
                 skip: skip as u64,

@@ -1,11 +1,11 @@
 //! One hub, one SQLite file: the transaction every write runs in, and the feed positions that commits give out.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use foldhash::{HashMap, HashMapExt};
 use rusqlite::{Connection, OptionalExtension, params};
 use vitrina_host::db::{Db, Group, Hooks, Settings};
 use vitrina_host::{clock, sign};

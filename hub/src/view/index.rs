@@ -1,8 +1,8 @@
 //! The other ways to name an item: its alias, its `external_id`, its bare local code, its article.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use vitrina_shared::Barcode;
 
 use crate::view::face::Face;
