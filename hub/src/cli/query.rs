@@ -112,6 +112,18 @@ fn items(value: &Value, name: &str) -> Vec<Value> {
         .unwrap_or_default()
 }
 
+/// What a list of levels shows of each: names of the interface, and its columns.
+const LEVEL: [&str; 8] = [
+    "barcode",
+    "article",
+    "shop",
+    "on_hand",
+    "available",
+    "price",
+    "as_of",
+    "confidence",
+];
+
 /// The merged stock, as of now.
 async fn view(context: &Context<'_>) -> anyhow::Result<Arc<View>> {
     let core = Arc::clone(context.core);
@@ -148,32 +160,10 @@ pub(super) async fn stock(args: StockArgs, mut context: Context<'_>) -> anyhow::
             .json(&json!({ "items": levels, "next_cursor": null }))?;
         return Ok(Exit::Done);
     }
-    let rows = levels.iter().map(|level| {
-        [
-            "barcode",
-            "article",
-            "shop",
-            "on_hand",
-            "available",
-            "price",
-            "as_of",
-            "confidence",
-        ]
-        .map(|name| text(level, name))
-    });
-    context.out.table(
-        &[
-            "barcode",
-            "article",
-            "shop",
-            "on_hand",
-            "available",
-            "price",
-            "as_of",
-            "confidence",
-        ],
-        rows,
-    )?;
+    let rows = levels
+        .iter()
+        .map(|level| LEVEL.map(|name| text(level, name)));
+    context.out.table(&LEVEL, rows)?;
     Ok(Exit::Done)
 }
 

@@ -268,14 +268,7 @@ pub(super) fn touch_levels(txn: &mut Txn<'_>, name: &Barcode) -> Result<Vec<Leve
     };
     let mut levels = Vec::new();
     for shop in shops {
-        let Some(part) = parts(txn.conn, shop, barcode)?
-            .into_iter()
-            .max_by_key(|part| part.pos)
-        else {
-            continue;
-        };
-        set_pos_keeping_time(txn, shop, barcode, &part)?;
-        levels.extend(current(txn.conn, shop, barcode, name)?);
+        levels.extend(touch_level(txn, shop, barcode, name)?);
     }
     Ok(levels)
 }
@@ -292,25 +285,22 @@ pub(super) fn touch_shop(txn: &mut Txn<'_>, shop: u32) -> Result<Vec<LevelRow>, 
     for (barcode, name) in barcodes {
         let name =
             Barcode::from_key(&name).map_err(|_| StoreError::Damaged("a barcode is none"))?;
-        let Some(part) = parts(txn.conn, shop, barcode)?
-            .into_iter()
-            .max_by_key(|part| part.pos)
-        else {
-            continue;
-        };
-        set_pos_keeping_time(txn, shop, barcode, &part)?;
-        levels.extend(current(txn.conn, shop, barcode, &name)?);
+        levels.extend(touch_level(txn, shop, barcode, &name)?);
     }
     Ok(levels)
 }
 
-/// The quantity did not change, so neither does when it last did.
-fn set_pos_keeping_time(
+/// Gives one level a new position. The quantity did not change, so neither does when it last did.
+fn touch_level(
     txn: &Txn<'_>,
     shop: u32,
     barcode: i64,
-    part: &Part,
-) -> Result<(), StoreError> {
+    name: &Barcode,
+) -> Result<Option<LevelRow>, StoreError> {
+    let parts = parts(txn.conn, shop, barcode)?;
+    let Some(part) = parts.into_iter().max_by_key(|part| part.pos) else {
+        return Ok(None);
+    };
     let pos = txn.next_pos();
     txn.conn.prepare_cached(SET_POS)?.execute(params![
         shop,
@@ -320,5 +310,5 @@ fn set_pos_keeping_time(
         pos.cast_signed(),
         part.updated_at
     ])?;
-    Ok(())
+    current(txn.conn, shop, barcode, name)
 }
