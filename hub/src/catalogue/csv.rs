@@ -12,16 +12,6 @@ use super::cml::{add, money};
 use super::{ImportError, Sink};
 use crate::store::CatalogueRow;
 
-const ATTRIBUTES: [Column; 7] = [
-    Column::Size,
-    Column::Stone,
-    Column::Metal,
-    Column::Fineness,
-    Column::Weight,
-    Column::Color,
-    Column::Brand,
-];
-
 /// Takes a file that is whole.
 pub(super) fn import(sink: &mut Sink<'_>, file: &mut File) -> Result<(), ImportError> {
     let name = sink.name.clone();
@@ -87,7 +77,7 @@ fn take(sink: &mut Sink<'_>, row: &Row<'_>) -> Result<(), ImportError> {
         }
     }
     let mut attributes = BTreeMap::new();
-    for column in ATTRIBUTES {
+    for column in csv::ATTRIBUTES {
         if let Some(value) = row.get(column) {
             add(&mut attributes, column.name(), value);
         }

@@ -14,7 +14,7 @@ mod words;
 use std::fmt;
 use std::io::{self, Read};
 
-pub use header::{Column, Header, Table};
+pub use header::{ATTRIBUTES, Column, Header, Table};
 pub use words::movement_type;
 
 use crate::text::{SourceEncoding, TextError, Utf8Reader, trim, utf8};

@@ -148,11 +148,8 @@ impl Column {
     }
 }
 
-/// What makes a file without a quantity a catalogue.
-const DESCRIPTIONS: [Column; 10] = [
-    Column::Article,
-    Column::Name,
-    Column::Price,
+/// What is said of a piece beside its article, name and price.
+pub const ATTRIBUTES: [Column; 7] = [
     Column::Size,
     Column::Stone,
     Column::Metal,
@@ -255,7 +252,10 @@ impl Header {
 
     fn find_table(&mut self) -> Result<(), CsvError> {
         let has = |column| self.has(column);
-        let describes = DESCRIPTIONS.into_iter().any(has);
+        let describes = [Column::Article, Column::Name, Column::Price]
+            .into_iter()
+            .chain(ATTRIBUTES)
+            .any(has);
         let names = [Column::Alias, Column::ExternalId, Column::Uin]
             .into_iter()
             .any(has);

@@ -37,8 +37,7 @@ pub fn move_into_after(
     name: &str,
     first: impl FnOnce(&Path) -> Result<(), OsError>,
 ) -> Result<PathBuf, OsError> {
-    std::fs::create_dir_all(folder).map_err(OsError::io("make the folder", folder))?;
-    let target = free_name(folder, name)?;
+    let target = free_place(folder, name)?;
     first(&target)?;
     match system::patiently(|| std::fs::rename(from, &target)) {
         Ok(()) => {}
@@ -59,8 +58,7 @@ pub fn move_into_after(
 ///
 /// [`OsError`]; then there is no copy, not even a part.
 pub fn place_copy(from: &Path, folder: &Path, name: &str) -> Result<PathBuf, OsError> {
-    std::fs::create_dir_all(folder).map_err(OsError::io("make the folder", folder))?;
-    let target = free_name(folder, name)?;
+    let target = free_place(folder, name)?;
     copy_whole(from, &target)?;
     sync_dir(folder)?;
     Ok(target)
@@ -78,14 +76,13 @@ pub fn place_copy_after(
     name: &str,
     first: impl FnOnce(&Path) -> Result<(), OsError>,
 ) -> Result<PathBuf, OsError> {
-    std::fs::create_dir_all(folder).map_err(OsError::io("make the folder", folder))?;
     if let Some(before) = taken_names(folder, name).last()
         && has_same_bytes(from, &before).unwrap_or(false)
     {
         first(&before)?;
         return Ok(before);
     }
-    let target = free_name(folder, name)?;
+    let target = free_place(folder, name)?;
     first(&target)?;
     copy_whole(from, &target)?;
     sync_dir(folder)?;
@@ -113,8 +110,9 @@ fn taken_names(folder: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
     names(folder, name).take_while(|path| std::fs::symlink_metadata(path).is_ok())
 }
 
-/// The first of `name`, `name-2` … that nothing in `folder` has.
-fn free_name(folder: &Path, name: &str) -> Result<PathBuf, OsError> {
+/// The first of `name`, `name-2` … that nothing in `folder` (made when missing) has.
+fn free_place(folder: &Path, name: &str) -> Result<PathBuf, OsError> {
+    std::fs::create_dir_all(folder).map_err(OsError::io("make the folder", folder))?;
     names(folder, name)
         .nth(taken_names(folder, name).count())
         .ok_or_else(|| OsError::NoFreeName {
