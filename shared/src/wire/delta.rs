@@ -414,3 +414,50 @@ fn chunk(bytes: Option<&[u8]>) -> Result<[u8; 16], WireError> {
         .and_then(|bytes| bytes.try_into().ok())
         .ok_or(WireError::Column)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::movement::Details;
+
+    fn entry(barcode: &str) -> Entry {
+        Entry::new(Movement {
+            kind: Kind::Sale,
+            condition: Condition::Sellable,
+            key: Key::call(barcode),
+            barcode: barcode.parse().unwrap(),
+            scanned: None,
+            qty: Qty::new(-1).unwrap(),
+            at: TimeMs(1_790_000_000_000),
+            target: None,
+            rest: Details::default().to_bytes(),
+        })
+    }
+
+    #[test]
+    fn barcodes_that_are_not_sorted_or_come_twice_are_refused() {
+        let one = Total { p: 0, n: 1 };
+        let row = |barcode: &str| RowTotal {
+            barcode: barcode.parse().unwrap(),
+            condition: Condition::Sellable,
+            total: one,
+        };
+        let replica = ReplicaId([1; 16]);
+        let delta = Delta {
+            replica,
+            base: replica.origin(),
+            entries: vec![entry("B"), entry("A")],
+            totals: vec![row("A"), row("B")],
+        };
+        let written = DeltaV1::of(&delta).unwrap();
+        assert_eq!(written.read().unwrap(), delta);
+
+        for wrong in [[b"B", b"A"], [b"A", b"A"]] {
+            let tampered = DeltaV1 {
+                barcodes: Blobs::pack(&wrong.map(|text| &text[..])),
+                ..DeltaV1::of(&delta).unwrap()
+            };
+            assert!(matches!(tampered.read(), Err(WireError::Column)));
+        }
+    }
+}
