@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use vitrina_host::clock;
 use vitrina_host::config::{self, ConfigError, DataFolder};
 use vitrina_host::os::{self, OsError};
@@ -91,6 +92,8 @@ pub(crate) struct Core {
     pub(crate) keys: Keyring,
     /// Agents that wait.
     pub(crate) waiters: Arc<Waiters>,
+    /// Turns to read large requests: one core is left to the database.
+    pub(crate) reading: Semaphore,
     /// What is counted.
     pub(crate) metrics: Arc<Metrics>,
     /// Signs certificates.
@@ -130,6 +133,9 @@ impl Core {
             store,
             keys: Keyring::default(),
             waiters,
+            reading: Semaphore::new(
+                std::thread::available_parallelism().map_or(1, |cores| cores.get().max(2) - 1),
+            ),
             metrics: Arc::new(Metrics::default()),
             hub_key,
             token_key,

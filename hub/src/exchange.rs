@@ -31,6 +31,8 @@ pub(crate) use waiters::Waiters;
 const MAX_WAIT: Duration = Duration::from_secs(25);
 /// The most levels of other shops in one answer.
 const MAX_OTHERS: usize = 5_000;
+/// A request of so many bytes brings hundreds of movements.
+const LARGE_BYTES: usize = 4 * 1024;
 /// When an agent whose delta was answered "not now" asks again.
 const NOT_NOW_MS: u32 = 1_000;
 
@@ -83,7 +85,23 @@ pub(crate) async fn answer(core: &Arc<Core>, body: Bytes) -> Result<Vec<u8>, Exc
     outcome
 }
 
-async fn exchange(core: &Arc<Core>, body: &[u8]) -> Result<Vec<u8>, ExchangeError> {
+/// A request that is read and proved.
+struct Arrived {
+    /// Without its deltas.
+    request: Request,
+    brought: Brought,
+    arrival: waiters::Arrival,
+    has_deltas: bool,
+    newest_sale: Option<TimeMs>,
+}
+
+/// Reads a request. A large one waits for its turn: otherwise all cores would read, and the database, which is the
+/// slower part, would begin when they are done.
+async fn read(core: &Core, body: &[u8]) -> Result<Arrived, ExchangeError> {
+    let _turn = match body.len() {
+        LARGE_BYTES.. => core.reading.acquire().await.ok(),
+        _ => None,
+    };
     let opened = frame::open(body)?;
     let mut request = Request::read(&opened)?;
     let shop = proved(core, &request.certificate, opened.signed, &opened.signature)?;
@@ -92,14 +110,30 @@ async fn exchange(core: &Arc<Core>, body: &[u8]) -> Result<Vec<u8>, ExchangeErro
             "the certificate is another shop's",
         ));
     }
-    drop(opened);
     // Before anything is read, so that nothing that happens from now on is missed.
-    let mut arrival = core
+    let arrival = core
         .waiters
         .arrive(request.certificate.device, request.hello.boot, &shop);
     let has_deltas = !request.deltas.is_empty();
     let newest_sale = newest_sale(&request);
     let brought = brought(core, &mut request, shop, arrival.has_twin)?;
+    Ok(Arrived {
+        request,
+        brought,
+        arrival,
+        has_deltas,
+        newest_sale,
+    })
+}
+
+async fn exchange(core: &Arc<Core>, body: &[u8]) -> Result<Vec<u8>, ExchangeError> {
+    let Arrived {
+        request,
+        brought,
+        mut arrival,
+        has_deltas,
+        newest_sale,
+    } = read(core, body).await?;
     let started = Instant::now();
     let taken = core.store.receive(brought).await?;
     if has_deltas {
