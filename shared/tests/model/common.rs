@@ -436,6 +436,29 @@ impl Agent {
         request.seal(|_| [0; 64]).unwrap()
     }
 
+    /// Stores a tail under a branch. One that goes on differently there branches again.
+    fn store(&mut self, branch: ReplicaId, tail: &[Entry]) {
+        let chains: Vec<_> = tail
+            .iter()
+            .scan(branch.origin(), |at, entry| {
+                *at = at.then(&entry.bytes);
+                Some(at.chain)
+            })
+            .collect();
+        let head = self.logs.head(branch);
+        let chain_at = self.logs.chain_at(branch);
+        match decide::admit(head, branch, branch.origin(), &chains, chain_at).unwrap() {
+            Outcome::Merge { skip } => {
+                for entry in &tail[skip..] {
+                    self.logs.append(branch, entry.movement.clone());
+                }
+            }
+            Outcome::Fork { skip, branch, .. } => self.store(branch, &tail[skip..]),
+            Outcome::Duplicate => {}
+            Outcome::Gap { .. } | Outcome::Take => panic!("a branch begins at its origin"),
+        }
+    }
+
     /// Applies an answer; `mint` gives a replica that was never used.
     pub(crate) fn apply(&mut self, bytes: &[u8], mint: &mut dyn FnMut() -> ReplicaId) {
         let answer = Answer::read(&frame::open(bytes).unwrap()).unwrap();
@@ -479,10 +502,7 @@ impl Agent {
                 } => {
                     let log = self.logs.0.get_mut(&replica).unwrap();
                     let tail = log.split_off(usize::try_from(common.0).unwrap());
-                    let held = self.logs.log(branch).len();
-                    for entry in tail.into_iter().skip(held) {
-                        self.logs.append(branch, entry.movement);
-                    }
+                    self.store(branch, &tail);
                     skip
                 }
             };
