@@ -260,6 +260,7 @@ impl Stage {
         };
         let day = tokio::spawn(day.play(length));
         let traded = self.watch(length, &mut work, out).await;
+        report::compares(out)?;
         stop.cancel();
         let _ = day.await;
         traded?;

@@ -23,6 +23,16 @@ pub(super) fn begins(out: &mut Out, shops: usize, folder: &Path) -> Result<(), O
     said(out, &text)
 }
 
+/// The selling is over, and the proof takes some seconds.
+pub(super) fn compares(out: &mut Out) -> Result<(), OutError> {
+    let text = say!(
+        out.lang(),
+        "\nThe selling is over; hub, agents and website are compared piece by piece (Ctrl-C again ends without it)",
+        "\nПродажи окончены; хаб, агенты и сайт сверяются по каждой позиции (ещё раз Ctrl-C — без сверки)"
+    );
+    said(out, &text)
+}
+
 /// Every shop is open.
 pub(super) fn opened(out: &mut Out, shops: &[Arc<Shop>], took: Duration) -> Result<(), OutError> {
     let pieces: usize = shops.iter().map(|shop| shop.book().stock().len()).sum();
