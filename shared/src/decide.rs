@@ -8,7 +8,7 @@
 //! `chain_at` reads a log's chain at a place from 0 (the origin) to its head; it is the only thing the functions ask
 //! the store for.
 
-use crate::{Chain, HubLife, Position, ReplicaId, Seq};
+use crate::{Chain, HubLife, Position, ReplicaId, Seq, planted};
 
 /// What an agent shows of one replica of its shop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,11 +64,14 @@ pub fn admit<E>(
     mut chain_at: impl FnMut(Seq) -> Result<Chain, E>,
 ) -> Result<Outcome, E> {
     if base.seq > head.seq {
+        if planted::is("gap_is_merged") {
+            return Ok(Outcome::Merge { skip: 0 });
+        }
         return Ok(Outcome::Gap {
             expected: head.seq.next(),
         });
     }
-    if chain_at(base.seq)? != base.chain {
+    if chain_at(base.seq)? != base.chain && !planted::is("base_is_not_compared") {
         return Ok(Outcome::Take);
     }
     let overlap = usize::try_from(head.seq.0 - base.seq.0)
@@ -79,7 +82,9 @@ pub fn admit<E>(
         .checked_sub(1)
         .and_then(|last| Some((last, chains.get(last)?)))
     {
-        Some((last, chain)) => chain_at(place(last))? == *chain,
+        Some((last, chain)) => {
+            chain_at(place(last))? == *chain || planted::is("overlap_is_not_compared")
+        }
         None => true,
     };
     if !agrees_at_end {
@@ -101,8 +106,11 @@ pub fn admit<E>(
             branch: replica.branch(common, divergent),
         });
     }
-    if overlap == chains.len() {
+    if overlap == chains.len() && !planted::is("repeat_is_merged") {
         return Ok(Outcome::Duplicate);
+    }
+    if planted::is("held_part_is_merged") {
+        return Ok(Outcome::Merge { skip: 0 });
     }
     Ok(Outcome::Merge { skip: overlap })
 }
@@ -137,7 +145,9 @@ pub fn relate<E>(
     if head == shown.head {
         return Ok(Relation::Same);
     }
-    if let Some(Outcome::Fork { common, .. }) = outcome {
+    if let Some(Outcome::Fork { common, .. }) = outcome
+        && !planted::is("fork_is_not_relayed")
+    {
         return Ok(Relation::HubAhead { from: common });
     }
     let mut lies_on_log = |at: Position| -> Result<bool, E> {
@@ -182,7 +192,12 @@ pub fn acknowledge<E>(
     hub: Position,
     mut chain_at: impl FnMut(Seq) -> Result<Chain, E>,
 ) -> Result<Acknowledged, E> {
-    if hub.seq <= head.seq && chain_at(hub.seq)? == hub.chain {
+    if planted::is("acknowledged_up_to_the_own_end") {
+        return Ok(Acknowledged::UpTo(head.seq));
+    }
+    if hub.seq <= head.seq
+        && (chain_at(hub.seq)? == hub.chain || planted::is("acknowledged_without_chain"))
+    {
         Ok(Acknowledged::UpTo(hub.seq))
     } else {
         Ok(Acknowledged::HubAhead)
@@ -216,7 +231,11 @@ impl Taking {
     /// Whether the agent must mint a new replica, when it is its current one: somebody else wrote under its name, so
     /// it is not the only continuation.
     pub fn ends_own_replica(self) -> bool {
-        matches!(self, Self::Extend { .. } | Self::Branch { .. })
+        match self {
+            Self::Extend { .. } => !planted::is("extended_replica_is_used_again"),
+            Self::Branch { .. } => !planted::is("own_replica_is_used_again"),
+            Self::Elsewhere | Self::Known => false,
+        }
     }
 }
 
@@ -242,7 +261,7 @@ pub fn take<E>(
             return Ok(Taking::Extend { skip });
         }
         let own = chain_at(common.next())?;
-        if own != *theirs {
+        if own != *theirs && !planted::is("difference_is_known") {
             return Ok(Taking::Branch {
                 common,
                 skip,
@@ -278,13 +297,17 @@ pub enum LifeVerdict {
 /// reader that slept through a new life.
 pub fn judge_life(own: HubLife, evidence: Evidence) -> LifeVerdict {
     let contradicts = if evidence.life == own {
-        !evidence.on_history
+        !evidence.on_history && !planted::is("hub_rollback_is_not_seen")
     } else {
         evidence.life.ordinal >= own.ordinal
     };
     if contradicts {
         LifeVerdict::Behind {
-            ordinal: 1 + own.ordinal.max(evidence.life.ordinal),
+            ordinal: if planted::is("life_is_not_raised") {
+                own.ordinal
+            } else {
+                1 + own.ordinal.max(evidence.life.ordinal)
+            },
         }
     } else {
         LifeVerdict::Goes

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::hash::Hash;
-use crate::{Chain, Position};
+use crate::{Chain, Position, planted};
 
 /// The most bytes a [`ShopId`] has.
 pub const MAX_SHOP_ID_BYTES: usize = 32;
@@ -126,7 +126,11 @@ impl ReplicaId {
             Hash::of("vitrina.branch.1")
                 .with(&self.0)
                 .with(&common.0.to_le_bytes())
-                .with(&divergent.0)
+                .with(if planted::is("branch_is_not_derived_from_the_tail") {
+                    &[]
+                } else {
+                    &divergent.0
+                })
                 .half(),
         )
     }

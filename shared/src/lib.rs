@@ -17,6 +17,7 @@ pub mod ids;
 pub mod model;
 pub mod money;
 pub mod movement;
+pub mod planted;
 pub mod qty;
 pub mod registers;
 pub mod stock;

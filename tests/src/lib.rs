@@ -13,6 +13,7 @@ pub mod chain;
 pub mod fixtures;
 pub mod link;
 pub mod process;
+pub mod sim;
 pub mod wait;
 
 pub use chain::{Chain, Shop};

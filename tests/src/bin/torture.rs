@@ -1,0 +1,171 @@
+//! Runs the simulator over many seeds; `scripts/torture` starts it. Ends with 1 at the first broken promise.
+#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+
+use std::collections::BTreeMap;
+use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use vitrina_shared::planted;
+use vitrina_tests::sim::{Config, Fault, Report, run};
+
+#[derive(Parser)]
+#[command(about = "Looks for a schedule of faults that loses or doubles a sale")]
+struct Args {
+    /// How many seeds.
+    #[arg(long, default_value_t = 5_000)]
+    seeds: u64,
+    /// Stops after so many minutes, whatever is left.
+    #[arg(long)]
+    minutes: Option<u64>,
+    /// Only this seed, with its last events.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Plants each bug of the list in turn and shows which promise finds it.
+    #[arg(long)]
+    mutants: bool,
+    /// Plants this bug.
+    #[arg(long)]
+    mutant: Option<String>,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// The most shops of a run.
+    #[arg(long, default_value_t = 5)]
+    shops: usize,
+    /// The steps of a shop before the faults stop.
+    #[arg(long, default_value_t = 200)]
+    steps: usize,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    // A run tells of its panic itself.
+    std::panic::set_hook(Box::new(|_| {}));
+    if args.mutants {
+        return mutants(&args);
+    }
+    if let Some(name) = &args.mutant
+        && !planted::plant(name)
+    {
+        println!("{name} is no planted bug, or this build has none: see scripts/torture --mutants");
+        return ExitCode::from(2);
+    }
+    if let Some(seed) = args.seed {
+        let config = args.config(seed);
+        let report = run(seed, &config);
+        report.events.iter().for_each(|event| println!("{event}"));
+        println!("seed {seed}: trace {:016x}", report.trace);
+        return ended(seed, &config, &report);
+    }
+    many(&args)
+}
+
+impl Args {
+    fn config(&self, seed: u64) -> Config {
+        Config::of_seed(seed, self.shops, self.steps)
+    }
+}
+
+/// Every planted bug in a process of its own; 1 when one of them lives.
+fn mutants(args: &Args) -> ExitCode {
+    let own = std::env::current_exe().expect("the path of this program");
+    let mut alive = 0;
+    for name in planted::ALL {
+        let output = Command::new(&own)
+            .args(["--mutant", name, "--seeds", &args.seeds.to_string()])
+            .output()
+            .expect("this program starts again");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let last = text.lines().last().unwrap_or_default();
+        let is_caught = output.status.code() == Some(1);
+        alive += usize::from(!is_caught);
+        println!(
+            "{} {name}: {last}",
+            if is_caught { "caught" } else { "ALIVE " }
+        );
+    }
+    println!("{} planted bugs, {alive} alive", planted::ALL.len());
+    if alive == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn many(args: &Args) -> ExitCode {
+    let begun = Instant::now();
+    let until = args.minutes.map(Duration::from_mins);
+    let next = AtomicU64::new(args.from);
+    let end = args.from + args.seeds;
+    let done = AtomicU64::new(0);
+    let counts: Mutex<BTreeMap<&'static str, u64>> = Mutex::default();
+    let failed: Mutex<Option<(u64, Report)>> = Mutex::default();
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            let is_late = until.is_some_and(|until| begun.elapsed() > until);
+            let has_failed = failed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .is_some();
+            if seed >= end || is_late || has_failed {
+                return;
+            }
+            let report = run(seed, &args.config(seed));
+            done.fetch_add(1, Ordering::Relaxed);
+            let mut all = counts.lock().unwrap_or_else(PoisonError::into_inner);
+            for (what, count) in &report.counts {
+                *all.entry(what).or_default() += count;
+            }
+            drop(all);
+            if report.violation.is_some() {
+                *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some((seed, report));
+                return;
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    for (what, count) in counts.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        println!("{count:12} {what}");
+    }
+    let done = done.into_inner();
+    let millis = u64::try_from(begun.elapsed().as_millis()).map_or(1, |millis| millis.max(1));
+    println!(
+        "{done} seeds in {} s, {} a minute",
+        millis / 1_000,
+        done * 60_000 / millis
+    );
+    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        None => ExitCode::SUCCESS,
+        Some((seed, report)) => {
+            report.events.iter().for_each(|event| println!("{event}"));
+            ended(seed, &args.config(seed), &report)
+        }
+    }
+}
+
+fn ended(seed: u64, config: &Config, report: &Report) -> ExitCode {
+    let Some(violation) = &report.violation else {
+        return ExitCode::SUCCESS;
+    };
+    let rates: Vec<String> = config
+        .rates
+        .iter()
+        .map(|(fault, rate)| format!("{} {rate}", Fault::name(*fault)))
+        .collect();
+    println!(
+        "seed {seed} ({} shops, {} steps; {}): {violation}",
+        config.shops,
+        config.steps,
+        rates.join(", ")
+    );
+    ExitCode::FAILURE
+}
