@@ -6,6 +6,7 @@
 //! It knows no table but those of its schema steps.
 
 mod backup;
+mod checkpoint;
 mod error;
 mod follower;
 mod open;
@@ -32,12 +33,18 @@ pub use writer::{Group, Hooks};
 use queue::{Lane, Shared};
 use readers::Readers;
 
+/// Memory for pages of the writing connection while much is written, in KiB.
+pub const BUSY_CACHE_KIB: u32 = 16_000;
+/// How long no urgent write comes before [`Db::is_calm`].
+const CALM: Duration = Duration::from_secs(1);
+
 /// Where a database is and how it is kept.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The file.
     pub path: PathBuf,
-    /// Memory for pages, per connection, in KiB.
+    /// Memory for pages, per connection, in KiB. While much is written the writing connection may take
+    /// [`BUSY_CACHE_KIB`].
     pub cache_kib: u32,
     /// What happens when there is no file.
     pub missing: Missing,
@@ -124,8 +131,7 @@ impl Db {
             Arc::clone(&shared),
             Arc::clone(&readers),
             hooks,
-        )
-        .map_err(OpenError::Thread)?;
+        )?;
         let thread = std::thread::Builder::new()
             .name("database".to_owned())
             .spawn(move || writer.run())
@@ -285,6 +291,11 @@ impl Db {
     {
         let room = wait(self.handle.readers.room())?;
         self.handle.readers.read(room, work)
+    }
+
+    /// Whether no urgent write came for a while: a background write may take longer then.
+    pub fn is_calm(&self) -> bool {
+        self.handle.shared.is_calm(CALM)
     }
 
     /// How many writes wait now: urgent and background ones.

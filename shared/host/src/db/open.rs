@@ -66,7 +66,7 @@ pub(super) fn open(settings: &Settings, steps: &[Step]) -> Result<(Connection, O
     Ok((conn, opened))
 }
 
-/// Opens the writing connection again; the file must be there.
+/// Opens a further connection that may write; the file must be there.
 pub(super) fn reopen(settings: &Settings) -> Result<Connection, OpenError> {
     connect(settings)
 }
@@ -131,7 +131,6 @@ fn writing(conn: &Connection) -> rusqlite::Result<()> {
     // FULL also in WAL: what a till was told is on disk.
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "foreign_keys", true)?;
-    conn.pragma_update(None, "wal_autocheckpoint", 1_000)?;
     conn.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)
 }
 
@@ -309,7 +308,7 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-fn sqlite(settings: &Settings) -> impl FnOnce(rusqlite::Error) -> OpenError {
+pub(super) fn sqlite(settings: &Settings) -> impl FnOnce(rusqlite::Error) -> OpenError {
     let path = settings.path.clone();
     |source| OpenError::Sqlite { path, source }
 }

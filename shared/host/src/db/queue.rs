@@ -91,6 +91,8 @@ struct Queues {
     background: VecDeque<Waiting>,
     /// When the background has its turn although urgent writes wait.
     background_turn: Option<Instant>,
+    /// When the last urgent write came.
+    last_urgent: Option<Instant>,
     is_open: bool,
 }
 
@@ -114,6 +116,7 @@ impl Shared {
                 urgent: VecDeque::new(),
                 background: VecDeque::new(),
                 background_turn: None,
+                last_urgent: None,
                 is_open: true,
             }),
             wake: Condvar::new(),
@@ -153,7 +156,10 @@ impl Shared {
             return Err(DbError::Closed);
         }
         match lane {
-            Lane::Urgent => queues.urgent.push_back(waiting),
+            Lane::Urgent => {
+                queues.urgent.push_back(waiting);
+                queues.last_urgent = Some(Instant::now());
+            }
             Lane::Background => {
                 queues.background.push_back(waiting);
                 let turn = Instant::now() + BACKGROUND_PATIENCE;
@@ -202,6 +208,12 @@ impl Shared {
     pub(super) fn waiting(&self) -> (usize, usize) {
         let queues = self.lock();
         (queues.urgent.len(), queues.background.len())
+    }
+
+    /// Whether no urgent write came for so long.
+    pub(super) fn is_calm(&self, span: Duration) -> bool {
+        let last = self.lock().last_urgent;
+        last.is_none_or(|last| last.elapsed() >= span)
     }
 
     /// Takes no more; what is queued is still run.

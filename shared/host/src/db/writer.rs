@@ -1,6 +1,5 @@
 //! The thread that owns the writing connection.
 
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,12 +7,13 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use super::Settings;
-use super::error::{DbError, is_fatal};
+use super::checkpoint::Checkpointer;
+use super::error::{DbError, OpenError, is_fatal};
 use super::follower::Follower;
 use super::open;
 use super::queue::{Job, Next, Shared};
 use super::readers::Readers;
+use super::{BUSY_CACHE_KIB, Settings};
 
 /// How many writes share a commit at most.
 const GROUP_MAX: usize = 256;
@@ -32,6 +32,7 @@ const RELEASE: &str = "RELEASE job";
 const ROLLBACK_JOB: &str = "ROLLBACK TO job";
 const EMPTY_WAL: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 const OPTIMIZE: &str = "PRAGMA optimize";
+const SHRINK: &str = "PRAGMA shrink_memory";
 
 /// A transaction that several writes shared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,9 @@ pub(super) struct Writer {
     before_commit: Option<BeforeCommit>,
     reopened: Option<Reopened>,
     follower: Follower,
+    checkpointer: Checkpointer,
+    /// It has more memory for pages than at rest.
+    is_wide: bool,
     /// Transactions begun so far.
     groups: u64,
     /// When the WAL is emptied, if nothing comes before; `None` when it is empty.
@@ -94,12 +98,18 @@ enum Ran {
 
 impl Writer {
     pub(super) fn new(
-        conn: Connection,
+        mut conn: Connection,
         settings: Settings,
         shared: Arc<Shared>,
         readers: Arc<Readers>,
         hooks: Hooks,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, OpenError> {
+        let started = Checkpointer::start(settings.clone());
+        let checkpointer = started.map_err(OpenError::Thread)?;
+        checkpointer
+            .attend(&mut conn)
+            .map_err(open::sqlite(&settings))?;
+        let follower = Follower::start(hooks.after_commit).map_err(OpenError::Thread)?;
         Ok(Self {
             conn: Some(conn),
             settings,
@@ -107,7 +117,9 @@ impl Writer {
             readers,
             before_commit: hooks.before_commit,
             reopened: hooks.reopened,
-            follower: Follower::start(hooks.after_commit)?,
+            follower,
+            checkpointer,
+            is_wide: false,
             groups: 0,
             // The schema may just have been written.
             tidy_at: Some(Instant::now() + IDLE),
@@ -124,6 +136,7 @@ impl Writer {
             }
         }
         self.follower.close();
+        self.checkpointer.close();
         if let Some(conn) = self.conn.take() {
             let _ = empty_wal(&conn);
             if let Err((_, error)) = conn.close() {
@@ -173,8 +186,11 @@ impl Writer {
         };
         match self.commit(&conn, &group) {
             Ok(()) => {
-                self.put_back(conn, false);
                 self.follower.follow(kept, group);
+                if self.checkpointer.follow(&conn) {
+                    self.widen(&conn);
+                }
+                self.put_back(conn, false);
             }
             Err(error) => {
                 let is_lost = is_fatal(&error) || execute(&conn, ROLLBACK).is_err();
@@ -201,8 +217,12 @@ impl Writer {
         if let Some(conn) = self.conn.take() {
             return Ok(conn);
         }
-        let conn =
+        self.is_wide = false;
+        let mut conn =
             open::reopen(&self.settings).map_err(|error| DbError::Reopen(Arc::new(error)))?;
+        self.checkpointer
+            .attend(&mut conn)
+            .map_err(DbError::Sqlite)?;
         tracing::warn!("the database connection was opened again after an error");
         if let Some(hook) = &mut self.reopened
             && catch_unwind(AssertUnwindSafe(|| hook(&conn))).is_err()
@@ -225,6 +245,16 @@ impl Writer {
         let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         drop(conn);
         self.readers.forget_idle();
+        self.checkpointer.forget();
+    }
+
+    /// Gives the connection more memory for pages until there is nothing to do: what is read again and again for a
+    /// large file is not read from the system each time.
+    fn widen(&mut self, conn: &Connection) {
+        if !self.is_wide {
+            let kib = self.settings.cache_kib.max(BUSY_CACHE_KIB);
+            self.is_wide = set_cache(conn, kib).is_ok();
+        }
     }
 
     fn tidy(&mut self) {
@@ -235,6 +265,12 @@ impl Writer {
         if self.optimized.elapsed() >= OPTIMIZE_EVERY {
             self.optimized = Instant::now();
             let _ = conn.execute_batch(OPTIMIZE);
+        }
+        if self.is_wide {
+            let is_small = set_cache(conn, self.settings.cache_kib)
+                .and_then(|()| conn.execute_batch(SHRINK))
+                .is_ok();
+            self.is_wide = !is_small;
         }
         if !matches!(empty_wal(conn), Ok(true)) {
             self.tidy_at = Some(Instant::now() + IDLE);
@@ -286,6 +322,10 @@ pub(super) fn refuse_all(jobs: Vec<Box<dyn Job>>, error: impl Fn() -> DbError) {
 
 fn execute(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
     conn.prepare_cached(sql)?.execute([]).map(|_| ())
+}
+
+fn set_cache(conn: &Connection, kib: u32) -> rusqlite::Result<()> {
+    conn.pragma_update(None, "cache_size", -i64::from(kib))
 }
 
 /// Empties the WAL into the file; false when a reader is in the way. It does not wait for one: a till might come.

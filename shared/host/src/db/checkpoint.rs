@@ -1,0 +1,142 @@
+//! Copies the write-ahead log into the file beside the database thread, so that no till waits for it.
+//!
+//! A passive checkpoint on another connection stops neither readers nor the writer. While the writer goes on, the log is
+//! never copied to its end, so it would only grow: where little is left the database thread copies that itself, and
+//! the next transaction begins the log anew.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::hooks::Wal;
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, ErrorCode, MAIN_DB};
+
+use super::{Settings, open};
+
+/// From so many pages on that are only in the log they are copied: 16 MB. A page that was written many times is copied
+/// once.
+const MANY_PAGES: usize = 4_000;
+/// A log of so many pages is begun anew where [`FEW_PAGES`] or less are to be copied for that: 24 MB.
+const LONG_LOG: usize = 6_000;
+/// What the database thread copies without anybody feeling it.
+const FEW_PAGES: usize = 300;
+/// A log of so many pages is begun anew whatever it costs: 64 MB.
+const LOG_MAX: usize = 16_000;
+/// How long the connection stays open when there is nothing to do.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// How much of the log is where; counted in pages since it was begun.
+#[derive(Default)]
+struct Log {
+    written: AtomicUsize,
+    copied: AtomicUsize,
+    /// The writer does not trust what the system keeps of the files any more.
+    is_doubted: AtomicBool,
+}
+
+/// The thread that copies, and what it knows.
+pub(super) struct Checkpointer {
+    log: Arc<Log>,
+    wake: SyncSender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Checkpointer {
+    /// Starts its thread; a connection it opens when there is something to copy.
+    pub(super) fn start(settings: Settings) -> io::Result<Self> {
+        let log = Arc::new(Log::default());
+        let (wake, woken) = sync_channel(1);
+        let shared = Arc::clone(&log);
+        let thread = std::thread::Builder::new()
+            .name("checkpoint".to_owned())
+            .spawn(move || run(&settings, &shared, &woken))?;
+        Ok(Self { log, wake, thread })
+    }
+
+    /// Hears from now on how long the log is after each commit of this connection, in place of SQLite's own
+    /// checkpoints.
+    pub(super) fn attend(&self, conn: &mut Connection) -> rusqlite::Result<()> {
+        let log = Arc::clone(&self.log);
+        conn.wal_hook(Some(move |_: &mut Wal, pages| {
+            let pages = usize::try_from(pages).unwrap_or(0);
+            // A shorter log is another one.
+            if pages < log.written.swap(pages, Ordering::AcqRel) {
+                log.copied.store(0, Ordering::Release);
+            }
+            Ok(())
+        }))
+    }
+
+    /// After a commit, when its callers have their answers: has copied what is worth it. Whether much is being written.
+    pub(super) fn follow(&self, conn: &Connection) -> bool {
+        let written = self.log.written.load(Ordering::Acquire);
+        let left = written.saturating_sub(self.log.copied.load(Ordering::Acquire));
+        if written >= LOG_MAX || (written >= LONG_LOG && left <= FEW_PAGES) {
+            copy(conn, &self.log);
+        } else if left >= MANY_PAGES {
+            // Where there is no room it is called already.
+            let _ = self.wake.try_send(());
+        }
+        written >= MANY_PAGES
+    }
+
+    /// Drops the thread's connection, because the writer lost its own.
+    pub(super) fn forget(&self) {
+        self.log.is_doubted.store(true, Ordering::Release);
+        let _ = self.wake.try_send(());
+    }
+
+    /// Ends its thread; afterwards there is no connection but the writer's.
+    pub(super) fn close(self) {
+        drop(self.wake);
+        let _ = self.thread.join();
+    }
+}
+
+fn run(settings: &Settings, log: &Log, woken: &Receiver<()>) {
+    let mut conn = None;
+    loop {
+        let heard = match conn {
+            Some(_) => woken.recv_timeout(IDLE),
+            None => woken.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match heard {
+            Ok(()) if log.is_doubted.swap(false, Ordering::AcqRel) => conn = None,
+            Ok(()) => {
+                conn = conn
+                    .or_else(|| open::reopen(settings).ok())
+                    .filter(|conn| copy(conn, log));
+            }
+            Err(RecvTimeoutError::Timeout) => conn = None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// Copies what may be copied now. False after an error: the log keeps what was not flushed into the file, and the next
+/// try begins there.
+fn copy(conn: &Connection, log: &Log) -> bool {
+    match conn.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::PASSIVE) {
+        Ok((_, copied)) => {
+            let copied = usize::try_from(copied).unwrap_or(0);
+            // The log may have been begun anew meanwhile.
+            if copied <= log.written.load(Ordering::Acquire) {
+                log.copied.store(copied, Ordering::Release);
+            }
+            true
+        }
+        // The other one copies.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => true,
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the write-ahead log was not copied into the file"
+            );
+            false
+        }
+    }
+}
