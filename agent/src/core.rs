@@ -72,6 +72,7 @@ struct Inner {
     ledger: Ledger,
     greeting: Greeting,
     committed: Notify,
+    imported: Notify,
     moved: Notify,
     high_water: Mutex<Option<HighWater>>,
     enrolled: Notify,
@@ -108,6 +109,7 @@ impl Core {
             ledger,
             greeting,
             committed: Notify::new(),
+            imported: Notify::new(),
             moved: Notify::new(),
             high_water: Mutex::new(home.high_water),
             enrolled: Notify::new(),
@@ -147,12 +149,17 @@ impl Core {
         self.inner.greeting
     }
 
-    /// Woken after every commit of which the hub should hear.
+    /// Woken after every commit of which the hub should hear at once.
     pub(crate) fn committed(&self) -> &Notify {
         &self.inner.committed
     }
 
-    /// Woken by the same commits, for the high-water file.
+    /// Woken after the commits of imports: of many in a row the hub may hear together.
+    pub(crate) fn imported(&self) -> &Notify {
+        &self.inner.imported
+    }
+
+    /// Woken by all these commits, for the high-water file.
     pub(crate) fn moved(&self) -> &Notify {
         &self.inner.moved
     }
@@ -255,7 +262,8 @@ impl Core {
         work: impl FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let done = self.ledger().db().write_background_blocking(work);
-        self.wake();
+        self.inner.imported.notify_one();
+        self.inner.moved.notify_one();
         done
     }
 

@@ -19,6 +19,7 @@ mod staging;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use vitrina_host::cml::CmlError;
@@ -45,8 +46,36 @@ const HEAD: usize = 256;
 const UNPACKED_MAX: u64 = 4 << 30;
 /// How many quarantined records are looked through at once.
 const ENTRIES: usize = 1_000;
-/// About how long one job of an import may hold the ledger: the next till waits for it.
-const JOB: std::time::Duration = std::time::Duration::from_millis(4);
+/// The jobs of an import while tills sell: the next sale waits for one.
+const BRISK: Pace = Pace {
+    time: Duration::from_millis(4),
+    rows: 100,
+};
+/// The same while no till does: the same pages are written less often.
+const CALM: Pace = Pace {
+    time: Duration::from_millis(20),
+    rows: 500,
+};
+
+/// How much one job of an import does.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// About how long it may hold the ledger.
+    time: Duration,
+    /// How many rows of balances it puts down or applies.
+    rows: usize,
+}
+
+impl Pace {
+    /// Of the next job.
+    fn of(core: &Core) -> Self {
+        if core.ledger().db().is_calm() {
+            CALM
+        } else {
+            BRISK
+        }
+    }
+}
 
 /// Why a file was not taken.
 #[derive(Debug, thiserror::Error)]

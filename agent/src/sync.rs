@@ -37,6 +37,8 @@ const SPREAD_MS: u64 = 300;
 const AFTER_DECISIONS: Duration = Duration::from_secs(2);
 /// A wait that somebody else ended is not begun again at once.
 const AFTER_SUPERSEDED: Duration = Duration::from_secs(2);
+/// How long the commits of an import gather before they are brought: a commit is to be on the wire within 50 ms.
+const GATHER: Duration = Duration::from_millis(25);
 /// How long the goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -153,11 +155,15 @@ impl Keeper {
                 Ok(Ended::Answered {
                     taken,
                     brought,
+                    has_more,
                     decisions,
                 }) => {
                     self.connected(road);
                     self.settle(&taken, brought).await;
                     self.decide(decisions, &taken).await;
+                    if brought > 0 && !has_more {
+                        self.gather().await;
+                    }
                 }
                 Err(error) => self.failed(&error).await,
             }
@@ -264,11 +270,25 @@ impl Keeper {
         }
     }
 
+    /// While a file is taken its next commits go together: each exchange costs the hub a commit of its own. A till
+    /// does not wait for that.
+    async fn gather(&self) {
+        let is_importing = exchange::has_come(self.core.imported()).await;
+        if is_importing {
+            tokio::select! {
+                () = tokio::time::sleep(GATHER) => {}
+                () = self.core.committed().notified() => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
+
     /// Waits, but not when there is something to bring.
     async fn rest_for_news(&self, span: Duration) {
         tokio::select! {
             () = tokio::time::sleep(span) => {}
             () = self.core.committed().notified() => {}
+            () = self.core.imported().notified() => {}
             () = self.stop.cancelled() => {}
         }
     }

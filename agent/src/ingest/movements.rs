@@ -1,6 +1,6 @@
 //! Movements files: each line is booked, or is here already, or is set aside.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use vitrina_host::csv::{BadReason, CsvReader, Line};
@@ -10,7 +10,7 @@ use vitrina_shared::barcode::CheckDigit;
 
 use super::line::LineText;
 use super::report::{self, BadLine};
-use super::{Context, IngestError, JOB, Report, half};
+use super::{Context, IngestError, Pace, Report, half};
 use crate::core::now;
 use crate::ledger::file::{self, Counts};
 use crate::ledger::quarantine::{self, New, Origin};
@@ -132,12 +132,15 @@ fn apply(
     lines: Vec<ReadLine>,
 ) -> Result<Applied, LedgerError> {
     let (of_file, zone, tills) = (of_file.clone(), context.zone.clone(), tills.to_vec());
+    let time = Pace::of(context.core).time;
     context.core.write_background(move |conn| {
         let shop = Shop { zone, tills };
         if of_file.dry_run {
-            return ledger::rehearse(conn, |conn| run(conn, &of_file, &shop, lines));
+            return ledger::rehearse(conn, |conn| {
+                run(conn, &of_file, &shop, (lines, Duration::MAX))
+            });
         }
-        run(conn, &of_file, &shop, lines)
+        run(conn, &of_file, &shop, (lines, time))
     })
 }
 
@@ -146,7 +149,7 @@ fn run(
     conn: &Connection,
     of_file: &OfFile,
     shop: &Shop,
-    lines: Vec<ReadLine>,
+    (lines, time): (Vec<ReadLine>, Duration),
 ) -> Result<Applied, LedgerError> {
     let started = Instant::now();
     let mut desk = Desk::open(conn, now())?;
@@ -156,7 +159,7 @@ fn run(
     for line in lines.by_ref() {
         position = Some(line.line);
         one(&mut desk, of_file, shop, &line, &mut applied)?;
-        if started.elapsed() >= JOB && !of_file.dry_run {
+        if started.elapsed() >= time {
             break;
         }
     }

@@ -6,7 +6,7 @@ use vitrina_shared::{Barcode, Condition, TimeMs};
 
 use super::held;
 use super::report::BadLine;
-use super::{Context, IngestError, Report, Taken, Unusable};
+use super::{Context, IngestError, Pace, Report, Taken, Unusable};
 use crate::core::{Core, now};
 use crate::ledger::LedgerError;
 use crate::ledger::balances::{self, Progress, Verdict, Wish};
@@ -14,10 +14,6 @@ use crate::ledger::quarantine::{self, New, Origin};
 use crate::ledger::stage::{self, BalancesFile, Begun, Scope, StageNo, Stated};
 use crate::receipt::Invalid;
 
-/// How many lines are put down in one job.
-const CHUNK: usize = 500;
-/// How many rows are applied in one job.
-const ROWS: usize = 250;
 /// The most warehouses of which a file is remembered to speak.
 const MAX_WAREHOUSES: usize = 1_000;
 
@@ -99,6 +95,8 @@ pub(super) struct Staging<'a> {
     /// Where its lines are put down.
     no: StageNo,
     lines: Vec<Stated>,
+    /// Of the next job.
+    pace: Pace,
     /// What became of its lines.
     pub(super) report: Report,
 }
@@ -149,6 +147,7 @@ impl<'a> Staging<'a> {
                         file,
                         no,
                         lines: Vec::new(),
+                        pace: Pace::of(context.core),
                         report: context.report(),
                     }));
                 }
@@ -166,7 +165,7 @@ impl<'a> Staging<'a> {
     /// One line of the file.
     pub(super) fn state(&mut self, stated: Stated) -> Result<(), IngestError> {
         self.lines.push(stated);
-        if self.lines.len() >= CHUNK {
+        if self.lines.len() >= self.pace.rows {
             self.put_down()
         } else {
             Ok(())
@@ -178,6 +177,7 @@ impl<'a> Staging<'a> {
         self.context
             .core
             .write_background(move |conn| stage::add(conn, no, &lines, now()))?;
+        self.pace = Pace::of(self.context.core);
         Ok(())
     }
 
@@ -303,7 +303,8 @@ fn incomplete() -> LedgerError {
 /// Applies a judged file to its end and takes its lines away.
 pub(super) fn apply(core: &Core, no: StageNo, report: &mut Report) -> Result<(), LedgerError> {
     let progress = loop {
-        let progress = core.write_background(move |conn| balances::apply(conn, no, ROWS, now()))?;
+        let rows = Pace::of(core).rows;
+        let progress = core.write_background(move |conn| balances::apply(conn, no, rows, now()))?;
         if progress.done {
             break progress;
         }

@@ -1,5 +1,6 @@
 //! One exchange: read what to show and bring, sign, send, wait, apply.
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use vitrina_host::os;
 use vitrina_shared::wire::v1::{DecisionV1, HealthV1, HelloV1};
@@ -41,6 +42,8 @@ pub(super) enum Ended {
         taken: Taken,
         /// How many movements the request brought.
         brought: usize,
+        /// Whether more of them were waiting already.
+        has_more: bool,
         /// What people decided at the hub; not yet carried out.
         decisions: Vec<DecisionV1>,
     },
@@ -80,12 +83,14 @@ pub(super) async fn go(
         }
     };
     let brought = asked.deltas.iter().map(|delta| delta.entries.len()).sum();
+    let has_more = asked.more;
     let client = road.client.clone();
     let sent_at = now();
     let mut waiting = tokio::spawn(async move { client.exchange(frame).await });
     let answered = tokio::select! {
         answered = &mut waiting => answered,
         () = core.committed().notified(), if wait_ms > 0 => return Ok(Ended::CutShort),
+        () = core.imported().notified(), if wait_ms > 0 => return Ok(Ended::CutShort),
         () = stop.cancelled() => return Ok(Ended::Stopped),
     };
     let bytes = answered.unwrap_or(Err(HubError::Frame(WireError::Short)))?;
@@ -110,16 +115,23 @@ pub(super) async fn go(
     Ok(Ended::Answered {
         taken,
         brought,
+        has_more,
         decisions,
     })
 }
 
 /// A commit that is about to be read needs no further hint.
 async fn forget_old_news(core: &Core) {
+    has_come(core.committed()).await;
+    has_come(core.imported()).await;
+}
+
+/// Whether there were news since they were last waited for; they are forgotten.
+pub(super) async fn has_come(news: &Notify) -> bool {
     tokio::select! {
         biased;
-        () = core.committed().notified() => {}
-        () = std::future::ready(()) => {}
+        () = news.notified() => true,
+        () = std::future::ready(()) => false,
     }
 }
 

@@ -41,6 +41,7 @@ pub(crate) async fn now(core: &Core) -> Result<Summary, SyncError> {
             taken,
             brought,
             decisions,
+            ..
         } = ended
         else {
             break;
