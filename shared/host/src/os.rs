@@ -17,7 +17,9 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use files::{create_private_dir, is_private, replace_file, sync_dir, write_secret};
+pub use files::{
+    create_private_dir, create_private_file, is_private, replace_file, sync_dir, write_secret,
+};
 pub use lock::{LockError, LockGuard};
 pub use moves::{move_into, move_into_after, place_copy, place_copy_after};
 pub use system::{

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::DbError;
 use super::{Settings, open};
-use crate::os::{OsError, sync_dir};
+use crate::os::{OsError, create_private_file, sync_dir};
 
 /// How thoroughly a database is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,8 @@ fn copy(settings: &Settings, temporary: &Path) -> Result<(), DbError> {
         .to_str()
         .ok_or_else(|| rusqlite::Error::InvalidPath(temporary.to_path_buf()))?;
     let conn = open::connect_for_copy(settings)?;
+    // SQLite fills an empty file as it fills a new one; the copy is as private as the books.
+    create_private_file(temporary)?;
     conn.execute("VACUUM INTO ?1", [name])?;
     drop(conn);
     let copy = Connection::open_with_flags(temporary, OpenFlags::SQLITE_OPEN_READ_ONLY)?;

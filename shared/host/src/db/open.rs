@@ -180,7 +180,7 @@ fn create(settings: &Settings, steps: &[Step]) -> Result<(), OpenError> {
     for ending in ["", "-wal", "-shm", "-journal"] {
         let _ = std::fs::remove_file(beside(&new.path, ending));
     }
-    File::create_new(&new.path).map_err(place("make", &new.path))?;
+    os::create_private_file(&new.path).map_err(OpenError::Place)?;
     let mut conn = connect(&new)?;
     migrate(&new, &mut conn, steps)?;
     conn.close().map_err(|(_, source)| sqlite(&new)(source))?;

@@ -27,6 +27,15 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), OsError> {
     write_whole(path, bytes, |path| File::create_new(path))
 }
 
+/// Makes an empty file that only this account can read (mode 0600).
+///
+/// # Errors
+///
+/// [`OsError::Io`] when it cannot be made or something has its name.
+pub fn create_private_file(path: &Path) -> Result<File, OsError> {
+    system::create_secret(path).map_err(OsError::io("make", path))
+}
+
 /// Makes the folder and its missing parents for this account only (mode 0700). One that is there keeps its rights.
 ///
 /// # Errors
