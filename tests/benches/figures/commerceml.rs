@@ -5,6 +5,7 @@
 //! counts from the rename to `done/`, and its peak memory is `VmHWM`. The 1 GB file is the same with more offers, for
 //! another new shop. The four forms of stock alternate; one file, one warehouse.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -93,14 +94,18 @@ fn write(path: &Path, offers: usize, least_bytes: u64) -> u64 {
     );
     out.write_all(head.as_bytes()).unwrap();
     let mut length = head.len() as u64;
+    // Two offers of one barcode would be set aside.
+    let mut seen = HashSet::new();
     let mut written = 0;
     while written < offers || length < least_bytes {
-        for code in barcodes(&mut random, 10_000) {
-            let text = offer(&mut random, &code, written, SHOP);
-            out.write_all(text.as_bytes()).unwrap();
-            length += text.len() as u64;
-            written += 1;
+        let code = barcodes(&mut random, 1).remove(0);
+        if !seen.insert(code.clone()) {
+            continue;
         }
+        let text = offer(&mut random, &code, written, SHOP);
+        out.write_all(text.as_bytes()).unwrap();
+        length += text.len() as u64;
+        written += 1;
     }
     let tail = "\t\t</Предложения>\n\t</ПакетПредложений>\n</КоммерческаяИнформация>\n";
     out.write_all(tail.as_bytes()).unwrap();

@@ -128,10 +128,13 @@ impl Site {
 
     /// Whether a dropped file is in `done/`.
     pub(crate) fn is_done(&self, name: &str) -> bool {
-        let rejected = std::fs::read_dir(self.data.join("rejected"));
-        let is_rejected =
-            rejected.is_ok_and(|mut days| days.any(|day| day.unwrap().path().join(name).exists()));
-        assert!(!is_rejected, "{name} was rejected");
+        let report = self
+            .data
+            .join("rejected")
+            .join(format!("{name}.report.txt"));
+        if let Ok(report) = std::fs::read_to_string(report) {
+            panic!("{name} was rejected: {report}");
+        }
         let days = std::fs::read_dir(self.data.join("done"));
         days.is_ok_and(|mut days| days.any(|day| day.unwrap().path().join(name).exists()))
     }
