@@ -29,7 +29,9 @@ const FAREWELL: Duration = Duration::from_secs(4);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DaemonError {
     /// The port is taken, or not ours to have.
-    #[error("the local API cannot listen at {listen}")]
+    #[error(
+        "the local API cannot listen at {listen}: --listen or agent.toml can name another address"
+    )]
     Listen {
         /// Where.
         listen: SocketAddr,

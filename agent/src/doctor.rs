@@ -10,7 +10,7 @@ use vitrina_host::say;
 
 use crate::core::{Core, now};
 use crate::ledger::numbers::{self, Numbers};
-use crate::ledger::{LedgerError, state};
+use crate::ledger::{LedgerError, query, state};
 use crate::situation::in_words;
 use crate::status;
 
@@ -77,6 +77,7 @@ fn look_here(core: &Core, lang: Lang) -> Result<Vec<Finding>, LedgerError> {
         ledger(core, lang),
     ];
     findings.extend(folders(core, lang)?);
+    findings.extend(books(core, lang)?);
     Ok(findings)
 }
 
@@ -267,14 +268,59 @@ fn folders(core: &Core, lang: Lang) -> Result<Vec<Finding>, LedgerError> {
             Finding::well("drop", format!("{}: {}", file.file.display(), file.message))
         }),
     );
+    Ok(findings)
+}
+
+/// What waits for a person: none of it is a fault of the program.
+fn books(core: &Core, lang: Lang) -> Result<Vec<Finding>, LedgerError> {
+    let status = status::of(core)?;
+    let below = core.read(query::below_zero)?;
+    let mut findings = Vec::new();
     if status.quarantined > 0 {
         let count = status.quarantined;
-        findings.push(Finding::well(
+        findings.push(Finding::ill(
             "quarantine",
             say!(
                 lang,
-                "{count} records are set aside: vitrina-agent quarantine list",
-                "отложено записей: {count}; vitrina-agent quarantine list"
+                "records that were not booked: {count}",
+                "не записано и отложено: {count}"
+            ),
+            say!(
+                lang,
+                "vitrina-agent quarantine list, then retry ID or drop ID; a corrected file books its lines anew, and drop takes the old ones away",
+                "vitrina-agent quarantine list, затем retry ID или drop ID; исправленный файл запишет строки заново, старые убирает drop"
+            ),
+        ));
+    }
+    if status.disagreements > 0 {
+        let count = status.disagreements;
+        findings.push(Finding::ill(
+            "disagreements",
+            say!(
+                lang,
+                "barcodes on which the shop's 1C and the ledger disagree: {count}",
+                "штрихкодов, по которым 1С магазина и журнал расходятся: {count}"
+            ),
+            say!(
+                lang,
+                "vitrina-agent diff list, then diff adopt BARCODE where the 1C is right, diff dismiss BARCODE where the ledger is",
+                "vitrina-agent diff list, затем diff adopt ШТРИХКОД, если права 1С, или diff dismiss ШТРИХКОД, если прав журнал"
+            ),
+        ));
+    }
+    if let Some((barcode, units)) = &below.first {
+        let count = below.count;
+        findings.push(Finding::ill(
+            "below_zero",
+            say!(
+                lang,
+                "barcodes of which more was sold than was here: {count}, such as {barcode} ({units})",
+                "штрихкодов, проданных сверх остатка: {count}, например {barcode} ({units})"
+            ),
+            say!(
+                lang,
+                "look for a mistyped barcode or quantity (vitrina-agent sales); then book what came (vitrina-agent move receipt BARCODE) or what is there (move count BARCODE --qty N)",
+                "ищите ошибку в штрихкоде или количестве (vitrina-agent sales); затем запишите приход (vitrina-agent move receipt ШТРИХКОД) или пересчёт (move count ШТРИХКОД --qty N)"
             ),
         ));
     }

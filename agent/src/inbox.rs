@@ -133,6 +133,7 @@ impl Consumer for Taker {
                     imported = counts.imported,
                     duplicates = counts.duplicates,
                     quarantined = counts.quarantined,
+                    disagreements = report.disagreements,
                     "a dropped file was taken"
                 );
                 if report.is_clean() {

@@ -15,7 +15,7 @@ use crate::ledger::quarantine::{self, Entry, State};
 /// How many entries are read at once.
 const PAGE: usize = 1_000;
 /// How much of a record fits into a table.
-const RECORD: usize = 60;
+const RECORD: usize = 100;
 
 /// The name of an entry.
 #[derive(Clone, Copy, Debug)]

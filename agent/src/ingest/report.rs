@@ -208,8 +208,8 @@ impl Report {
         }
         say!(
             self.lang,
-            "\nAll other lines are in the ledger. Set right what is wrong and drop the file again: lines that are in count once.\n",
-            "\nВсе остальные строки уже в журнале. Исправьте ошибки и положите файл ещё раз: принятые строки не удвоятся.\n"
+            "\nAll other lines are in the ledger. Set right what is wrong and drop the file again: lines that are in count once. The entries in quarantine stay until vitrina-agent quarantine drop ID.\n",
+            "\nВсе остальные строки уже в журнале. Исправьте ошибки и положите файл ещё раз: принятые строки не удвоятся. Записи карантина убирает vitrina-agent quarantine drop ID.\n"
         )
     }
 }

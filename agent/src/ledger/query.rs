@@ -18,6 +18,19 @@ const SALES: &str =
     "SELECT m.body, m.id, r.id, m.seq, m.counts FROM movement m JOIN replica r ON r.no = m.replica
     WHERE m.kind IN (2, 3) AND m.at >= ?1 ORDER BY m.at DESC LIMIT ?2";
 
+const BELOW_ZERO: &str = "SELECT barcode, sum(units) FROM (
+    SELECT barcode, p - n AS units FROM total UNION ALL SELECT barcode, -units FROM voided)
+    GROUP BY barcode HAVING sum(units) < 0 ORDER BY barcode";
+
+/// Barcodes of which more went than there was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BelowZero {
+    /// How many there are.
+    pub(crate) count: u64,
+    /// The first with its units.
+    pub(crate) first: Option<(String, i64)>,
+}
+
 /// A barcode with its numbers and words.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct StockRow {
@@ -64,6 +77,19 @@ pub(crate) struct SaleRow {
     pub(crate) details: Details,
     /// Whether it counts.
     pub(crate) counts: bool,
+}
+
+/// Where the numbers cannot be what is in the shop; reads all rows.
+pub(crate) fn below_zero(conn: &Connection) -> Result<BelowZero, LedgerError> {
+    let mut found = BelowZero::default();
+    let mut query = conn.prepare_cached(BELOW_ZERO)?;
+    let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    for row in rows {
+        let row = row?;
+        found.count += 1;
+        found.first.get_or_insert(row);
+    }
+    Ok(found)
 }
 
 /// The shop's rows after a barcode, in order.

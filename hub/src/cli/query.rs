@@ -58,7 +58,7 @@ pub(super) struct SalesArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct LagArgs {
-    /// Ends with 3 where a shop is older
+    /// Marks the shops that are older, and ends with 3 where there is one
     #[arg(long, value_name = "PERIOD")]
     max: Option<Period>,
 }
@@ -154,6 +154,7 @@ pub(super) async fn stock(args: StockArgs, mut context: Context<'_>) -> anyhow::
             None => break,
         }
     }
+    levels.sort_by_cached_key(|level| (text(level, "barcode"), text(level, "shop")));
     if context.json {
         context
             .out
@@ -290,6 +291,7 @@ pub(super) async fn lag(args: LagArgs, context: Context<'_>) -> anyhow::Result<E
     let view = view(&context).await?;
     let shops = shops_json(&view, context.core.now());
     let list = items(&shops, "items");
+    let is_late = |shop: &Value| args.max.is_some_and(|max| is_older(shop, max));
     if context.json {
         context.out.json(&shops)?;
     } else {
@@ -309,6 +311,7 @@ pub(super) async fn lag(args: LagArgs, context: Context<'_>) -> anyhow::Result<E
                 of_shop("pending"),
                 of_shop("quarantined"),
                 of_shop("last_exchange_at"),
+                if is_late(shop) { "!!" } else { "" }.to_owned(),
             ]
         });
         let headers = [
@@ -320,28 +323,23 @@ pub(super) async fn lag(args: LagArgs, context: Context<'_>) -> anyhow::Result<E
             "pending",
             "quarantined",
             "last_exchange_at",
+            "",
         ];
         context.out.table(&headers, rows)?;
     }
-    let Some(max) = args.max else {
-        return Ok(Exit::Done);
-    };
-    let max_ms = max.as_millis();
-    let is_late = |shop: &Value| {
-        let is_open = shop.get("closed") != Some(&Value::Bool(true));
-        let is_closed_now = text(shop, "confidence") == "closed";
-        is_open
-            && !is_closed_now
-            && shop
-                .get("lag_ms")
-                .and_then(Value::as_i64)
-                .is_none_or(|lag| lag > max_ms)
-    };
     Ok(if list.iter().any(is_late) {
         Exit::Wrong
     } else {
         Exit::Done
     })
+}
+
+/// Whether an open shop was not heard from for longer than that, or never.
+fn is_older(shop: &Value, max: Period) -> bool {
+    let is_open =
+        shop.get("closed") != Some(&Value::Bool(true)) && text(shop, "confidence") != "closed";
+    let lag = shop.get("lag_ms").and_then(Value::as_i64);
+    is_open && lag.is_none_or(|lag| lag > max.as_millis())
 }
 
 #[expect(
@@ -367,7 +365,8 @@ pub(super) async fn explain(args: ExplainArgs, context: Context<'_>) -> anyhow::
         .explain(barcode.clone(), args.shop)
         .await?;
     if rows.is_empty() && view.item(barcode.as_str()).is_none() {
-        return Err(ApiError::new(Code::UnknownBarcode, "").into());
+        let asked = format!("{}: no shop and no catalogue knows it", args.barcode);
+        return Err(ApiError::new(Code::UnknownBarcode, asked).into());
     }
     if context.json {
         context
