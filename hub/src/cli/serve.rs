@@ -58,9 +58,9 @@ async fn serve_core(core: &Arc<Core>, args: ServeArgs, out: &mut Out) -> anyhow:
         LISTEN,
     );
     let metrics_listen = args.metrics_listen.or(core.config.metrics_listen);
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}"))?;
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("cannot listen on {listen}: --listen or hub.toml can name another address")
+    })?;
     let metrics = match metrics_listen {
         Some(at) => Some(metrics_at(at).await?),
         None => None,
@@ -102,9 +102,9 @@ async fn serve_core(core: &Arc<Core>, args: ServeArgs, out: &mut Out) -> anyhow:
 
 /// Where the metrics are free to read; said in the log, because port 0 picks one and stdout has one line only.
 async fn metrics_at(at: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(at)
-        .await
-        .with_context(|| format!("cannot listen on {at}"))?;
+    let listener = TcpListener::bind(at).await.with_context(|| {
+        format!("cannot listen on {at}: --metrics-listen or hub.toml can name another address")
+    })?;
     let address = listener.local_addr()?;
     tracing::info!("the metrics are free to read at http://{address}/metrics");
     Ok(listener)

@@ -158,7 +158,7 @@ async fn add_chain(
         shops::check_all(new)?;
         let text = say!(
             context.lang(),
-            "{count} shops can be added",
+            "shops that can be added: {count}",
             "можно добавить магазинов: {count}"
         );
         context.out.line(text)?;
@@ -176,7 +176,7 @@ async fn add_chain(
     } else if args.out.is_some() {
         let text = say!(
             context.lang(),
-            "{count} shops were added",
+            "shops added: {count}",
             "добавлено магазинов: {count}"
         );
         context.out.line(text)?;

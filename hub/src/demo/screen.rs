@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use vitrina_host::output::{Out, OutError};
+use vitrina_host::output::{Lang, Out, OutError};
 use vitrina_host::say;
 
 use super::figures::{ms, percentile};
@@ -79,7 +79,7 @@ impl Screen {
         for shop in shops {
             rows.push((
                 shop.id(),
-                row(shop, by_id.get(shop.id()).copied(), website).await,
+                row(shop, by_id.get(shop.id()).copied(), website, out.lang()).await,
             ));
         }
         if out.is_terminal() {
@@ -114,6 +114,11 @@ impl Screen {
             ));
         }
         lines.push(self.summary(out, website));
+        lines.push(say!(
+            lang,
+            "live: promise it; stale: its 1C is silent; closed: outside its hours, so silence is right; unknown: not heard from",
+            "live: можно обещать; stale: 1С молчит; closed: магазин закрыт, тишина законна; unknown: магазина не слышно"
+        ));
         let up = match self.drawn {
             0 => String::new(),
             drawn => format!("\u{1b}[{drawn}A\u{1b}[J"),
@@ -165,7 +170,7 @@ impl Screen {
     }
 }
 
-async fn row(shop: &Shop, at_hub: Option<&Value>, website: &Website) -> Row {
+async fn row(shop: &Shop, at_hub: Option<&Value>, website: &Website, lang: Lang) -> Row {
     let number = |name: &str| {
         at_hub
             .and_then(|item| item.get(name))
@@ -187,7 +192,9 @@ async fn row(shop: &Shop, at_hub: Option<&Value>, website: &Website) -> Row {
         pending: pending.map_or_else(|_| "?".to_owned(), |pending| pending.to_string()),
         last_sale: ms(website.last_sale(shop.id())),
         note: if shop.line.is_cut() {
-            "no line".to_owned()
+            say!(lang, "no line", "нет связи")
+        } else if word("confidence") == Some("stale") {
+            say!(lang, "its 1C is silent", "1С молчит")
         } else {
             String::new()
         },
