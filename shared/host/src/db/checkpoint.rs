@@ -26,6 +26,8 @@ const LONG_LOG: usize = 6_000;
 const FEW_PAGES: usize = 300;
 /// A log of so many pages is begun anew whatever it costs: 64 MB.
 const LOG_MAX: usize = 16_000;
+/// How often the thread tries to come up with the writer before it waits to be called again.
+const ROUNDS: usize = 4;
 /// How long the connection stays open when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -36,6 +38,19 @@ struct Log {
     copied: AtomicUsize,
     /// The writer does not trust what the system keeps of the files any more.
     is_doubted: AtomicBool,
+}
+
+impl Log {
+    /// What is only in the log.
+    fn left(&self) -> usize {
+        let written = self.written.load(Ordering::Acquire);
+        written.saturating_sub(self.copied.load(Ordering::Acquire))
+    }
+
+    /// It is worth beginning it anew.
+    fn is_long(&self) -> bool {
+        self.written.load(Ordering::Acquire) >= LONG_LOG
+    }
 }
 
 /// The thread that copies, and what it knows.
@@ -73,9 +88,8 @@ impl Checkpointer {
 
     /// After a commit, when its callers have their answers: has copied what is worth it. Whether much is being written.
     pub(super) fn follow(&self, conn: &Connection) -> bool {
-        let written = self.log.written.load(Ordering::Acquire);
-        let left = written.saturating_sub(self.log.copied.load(Ordering::Acquire));
-        if written >= LOG_MAX || (written >= LONG_LOG && left <= FEW_PAGES) {
+        let (written, left) = (self.log.written.load(Ordering::Acquire), self.log.left());
+        if written >= LOG_MAX || (self.log.is_long() && left <= FEW_PAGES) {
             copy(conn, &self.log);
         } else if left >= MANY_PAGES {
             // Where there is no room it is called already.
@@ -109,12 +123,26 @@ fn run(settings: &Settings, log: &Log, woken: &Receiver<()>) {
             Ok(()) => {
                 conn = conn
                     .or_else(|| open::reopen(settings).ok())
-                    .filter(|conn| copy(conn, log));
+                    .filter(|conn| catch_up(conn, log));
             }
             Err(RecvTimeoutError::Timeout) => conn = None,
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }
+}
+
+/// Copies until so little is left of a long log that the writer can begin it anew; what is written meanwhile is less
+/// each time. False after an error.
+fn catch_up(conn: &Connection, log: &Log) -> bool {
+    for _ in 0..ROUNDS {
+        if !copy(conn, log) {
+            return false;
+        }
+        if !log.is_long() || log.left() <= FEW_PAGES {
+            break;
+        }
+    }
+    true
 }
 
 /// Copies what may be copied now. False after an error: the log keeps what was not flushed into the file, and the next
