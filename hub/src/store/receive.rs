@@ -201,7 +201,7 @@ fn receive_delta(
     forks: u8,
 ) -> Result<Reply, StoreError> {
     let shop = taken.shop.index;
-    let (name, replica) = (delta.replica, delta.replica.0);
+    let name = delta.replica;
     let log = log::find(txn.conn, name)?;
     must_be_of(log.as_ref(), shop)?;
     let head = log.as_ref().map_or_else(|| name.origin(), |log| log.head);
@@ -211,19 +211,12 @@ fn receive_delta(
     };
     let outcome = decide::admit(head, name, delta.base, &delta.chains, chain_at)?;
     taken.outcomes.push((name, outcome));
-    Ok(match outcome {
-        Outcome::Duplicate => Reply::Duplicate {
-            replica,
-            upto: delta.head().seq.0,
-        },
-        Outcome::Gap { expected } => Reply::Gap {
-            replica,
-            expected: expected.0,
-        },
-        Outcome::Take => Reply::Take { replica },
+    let last = delta.head().seq;
+    match outcome {
+        Outcome::Duplicate | Outcome::Gap { .. } | Outcome::Take => {}
         Outcome::Merge { skip } => {
             if !can_merge(txn, taken, &delta)? {
-                return Ok(Reply::NotNow { replica });
+                return Ok(Reply::NotNow { replica: name.0 });
             }
             let mut log = match log {
                 Some(log) => log,
@@ -234,30 +227,18 @@ fn receive_delta(
             taken.merged += delta.entries.len() as u64;
             taken.repairs += merged.repairs;
             taken.spent.push(delta);
-            Reply::Merged {
-                replica,
-                skip: skip as u64,
-            }
         }
-        Outcome::Fork {
-            common,
-            skip,
-            branch,
-        } => {
+        Outcome::Fork { skip, branch, .. } => {
             let Some(forks) = forks.checked_sub(1) else {
-                return Ok(Reply::Take { replica });
+                return Ok(Reply::Take { replica: name.0 });
             };
             let tail = delta.forked(skip, branch)?;
-            match receive_delta(txn, taken, tail, forks)? {
-                Reply::NotNow { .. } => Reply::NotNow { replica },
-                _ => Reply::Forked {
-                    replica,
-                    common: common.0,
-                    branch: branch.0,
-                },
+            if let Reply::NotNow { .. } = receive_delta(txn, taken, tail, forks)? {
+                return Ok(Reply::NotNow { replica: name.0 });
             }
         }
-    })
+    }
+    Ok(Reply::of(name, last, outcome))
 }
 
 /// Whether the shop's index of ids is there, if this delta asks for one. A small one is built at once.

@@ -16,6 +16,7 @@ pub mod number;
 pub mod os;
 pub mod output;
 pub mod package;
+pub mod problem;
 pub mod sign;
 pub mod text;
 pub mod when;

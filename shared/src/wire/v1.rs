@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::decide::Outcome;
 pub use crate::wire::columns::Blobs;
+use crate::{ReplicaId, Seq};
 
 /// The numbers of the sections.
 pub mod kind {
@@ -324,6 +326,33 @@ pub enum ReplyV1 {
         /// The replica.
         replica: [u8; 16],
     },
+}
+
+impl ReplyV1 {
+    /// What the hub says after it decided so about a delta of `replica` that ends at `last`, and did it.
+    pub fn of(replica: ReplicaId, last: Seq, outcome: Outcome) -> Self {
+        let replica = replica.0;
+        match outcome {
+            Outcome::Merge { skip } => Self::Merged {
+                replica,
+                skip: skip as u64,
+            },
+            Outcome::Duplicate => Self::Duplicate {
+                replica,
+                upto: last.0,
+            },
+            Outcome::Gap { expected } => Self::Gap {
+                replica,
+                expected: expected.0,
+            },
+            Outcome::Take => Self::Take { replica },
+            Outcome::Fork { common, branch, .. } => Self::Forked {
+                replica,
+                common: common.0,
+                branch: branch.0,
+            },
+        }
+    }
 }
 
 /// One register: written by the hub only; the last writer wins by (hub life, hub sequence).

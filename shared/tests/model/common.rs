@@ -314,7 +314,7 @@ impl Hub {
                 .collect(),
             replies: outcomes
                 .iter()
-                .map(|(delta, outcome)| reply(delta, *outcome))
+                .map(|(delta, outcome)| ReplyV1::of(delta.replica, delta.last_seq(), *outcome))
                 .collect(),
             deltas,
             token: None,
@@ -351,30 +351,6 @@ impl Hub {
             Outcome::Duplicate | Outcome::Gap { .. } | Outcome::Take => {}
         }
         outcome
-    }
-}
-
-fn reply(delta: &Delta, outcome: Outcome) -> ReplyV1 {
-    let replica = delta.replica.0;
-    match outcome {
-        Outcome::Merge { skip } => ReplyV1::Merged {
-            replica,
-            skip: skip as u64,
-        },
-        Outcome::Duplicate => ReplyV1::Duplicate {
-            replica,
-            upto: delta.last_seq().0,
-        },
-        Outcome::Gap { expected } => ReplyV1::Gap {
-            replica,
-            expected: expected.0,
-        },
-        Outcome::Take => ReplyV1::Take { replica },
-        Outcome::Fork { common, branch, .. } => ReplyV1::Forked {
-            replica,
-            common: common.0,
-            branch: branch.0,
-        },
     }
 }
 

@@ -203,7 +203,7 @@ impl Hub {
                 .deltas
                 .iter()
                 .zip(outcomes)
-                .map(|(delta, (_, outcome))| reply(delta, *outcome))
+                .map(|(delta, (_, outcome))| Reply::of(delta.replica, delta.last_seq(), *outcome))
                 .collect(),
             deltas,
             token: Some(self.claims(shop).write()),
@@ -247,30 +247,6 @@ impl Hub {
                 .map(|replica| (replica, logs.head(replica)))
                 .collect(),
         }
-    }
-}
-
-fn reply(delta: &Delta, outcome: Outcome) -> Reply {
-    let replica = delta.replica.0;
-    match outcome {
-        Outcome::Merge { skip } => Reply::Merged {
-            replica,
-            skip: skip as u64,
-        },
-        Outcome::Duplicate => Reply::Duplicate {
-            replica,
-            upto: delta.last_seq().0,
-        },
-        Outcome::Gap { expected } => Reply::Gap {
-            replica,
-            expected: expected.0,
-        },
-        Outcome::Take => Reply::Take { replica },
-        Outcome::Fork { common, branch, .. } => Reply::Forked {
-            replica,
-            common: common.0,
-            branch: branch.0,
-        },
     }
 }
 

@@ -67,36 +67,19 @@ impl Hub {
     }
 
     fn admit(&mut self, delta: &Delta) -> (Outcome, ReplyV1) {
-        let (id, replica) = (delta.replica, delta.replica.0);
+        let id = delta.replica;
         let log = self.logs.entry(id).or_default();
         let decided = admit(log.head(id), id, delta.base, &delta.chains(), |seq| {
             chain_at(log, id, seq)
         })
         .unwrap();
-        let reply = match decided {
+        match decided {
             Outcome::Merge { skip } => {
                 delta.entries[skip..]
                     .iter()
                     .for_each(|entry| log.push(id, entry.clone()));
-                ReplyV1::Merged {
-                    replica,
-                    skip: skip as u64,
-                }
             }
-            Outcome::Duplicate => ReplyV1::Duplicate {
-                replica,
-                upto: delta.last_seq().0,
-            },
-            Outcome::Gap { expected } => ReplyV1::Gap {
-                replica,
-                expected: expected.0,
-            },
-            Outcome::Take => ReplyV1::Take { replica },
-            Outcome::Fork {
-                common,
-                skip,
-                branch,
-            } => {
+            Outcome::Fork { skip, branch, .. } => {
                 let tail = Delta {
                     replica: branch,
                     base: branch.origin(),
@@ -104,13 +87,10 @@ impl Hub {
                     totals: Vec::new(),
                 };
                 self.admit(&tail);
-                ReplyV1::Forked {
-                    replica,
-                    common: common.0,
-                    branch: branch.0,
-                }
             }
-        };
+            Outcome::Duplicate | Outcome::Gap { .. } | Outcome::Take => {}
+        }
+        let reply = ReplyV1::of(id, delta.last_seq(), decided);
         (decided, reply)
     }
 
