@@ -14,6 +14,7 @@ pub(crate) mod balances;
 pub(crate) mod booking;
 mod branch;
 mod cancel;
+mod conflict;
 pub(crate) mod desk;
 pub(crate) mod disagreement;
 pub(crate) mod file;

@@ -10,6 +10,7 @@
 
 pub mod binaries;
 pub mod chain;
+pub mod files;
 pub mod fixtures;
 pub mod link;
 pub mod process;

@@ -1,28 +1,11 @@
 //! A shop's disk put back, and one shop on two disks: nothing lost, nothing doubled, nobody acts.
 
-use std::path::Path;
-
 use serde_json::json;
+use vitrina_tests::files::copy_folder;
 use vitrina_tests::process::Server;
 use vitrina_tests::{Chain, until};
 
 const RING: &str = "2000018987155";
-
-fn copy(from: &Path, to: &Path) {
-    let _ = std::fs::remove_dir_all(to);
-    std::fs::create_dir_all(to).expect("the copy's folder");
-    for entry in std::fs::read_dir(from)
-        .expect("the folder is there")
-        .flatten()
-    {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("the file copies");
-        }
-    }
-}
 
 #[tokio::test]
 async fn yesterdays_folder_put_back_loses_and_doubles_nothing() {
@@ -34,7 +17,7 @@ async fn yesterdays_folder_put_back_loses_and_doubles_nothing() {
     chain.level_with(&shop).await;
     shop.stop();
     let monday = chain.path("monday");
-    copy(&shop.data, &monday);
+    copy_folder(&shop.data, &monday);
 
     shop.start();
     for number in 0..3 {
@@ -43,7 +26,7 @@ async fn yesterdays_folder_put_back_loses_and_doubles_nothing() {
     chain.on_hand(RING, 46).await;
     chain.level_with(&shop).await;
     shop.stop();
-    copy(&monday, &shop.data);
+    copy_folder(&monday, &shop.data);
     shop.link.cut();
     shop.start();
     for number in 0..2 {
@@ -69,7 +52,7 @@ async fn one_shop_on_two_machines_counts_every_sale_once() {
         .await;
     shop.stop();
     let twin = chain.path("twin");
-    copy(&shop.data, &twin);
+    copy_folder(&shop.data, &twin);
 
     shop.start();
     let second = Server::start("vitrina-agent", &twin, &["run", "--listen", "127.0.0.1:0"]);
@@ -102,4 +85,117 @@ async fn one_shop_on_two_machines_counts_every_sale_once() {
     })
     .await;
     assert_eq!(chain.cli(&["verify"]).code, 0);
+}
+
+const STONE: &str = "2000018987162";
+const HEAD: &str = "type;till;receipt;line;barcode;qty;price;at\n";
+
+#[tokio::test]
+async fn a_shop_restored_with_its_1c_counts_both_contents_of_a_receipt_and_shows_them() {
+    let chain = Chain::start();
+    let mut shop = chain.shop("S001", &[]);
+    shop.open(
+        &chain,
+        &format!("barcode;qty;at\n{RING};50;2026-11-02 09:00:00\n{STONE};50;2026-11-02 09:00:00\n"),
+    )
+    .await;
+    shop.stop();
+    let monday = chain.path("monday");
+    copy_folder(&shop.data, &monday);
+
+    // Tuesday: receipt 7 is a ring, receipt 8 another.
+    shop.start();
+    shop.import(
+        "tuesday.csv",
+        format!("{HEAD}sale;1;7;1;{RING};1;;2026-11-03 10:00:00\nsale;1;8;1;{RING};1;;2026-11-03 11:00:00\n"),
+    )
+    .await;
+    chain.on_hand(RING, 48).await;
+    chain.level_with(&shop).await;
+    shop.stop();
+
+    // Monday's folder again, and a 1C that gives receipt 7 to a stone; receipt 8 is entered again as it was.
+    copy_folder(&monday, &shop.data);
+    shop.link.cut();
+    shop.start();
+    shop.import(
+        "again.csv",
+        format!("{HEAD}sale;1;7;1;{STONE};1;;2026-11-03 10:30:00\nsale;1;8;1;{RING};1;;2026-11-03 11:00:00\n"),
+    )
+    .await;
+    shop.link.mend();
+
+    chain.level_with(&shop).await;
+    chain.on_hand(RING, 48).await;
+    chain.on_hand(STONE, 49).await;
+    let listed = until("the shop and head office to see both sides", || async {
+        let shop = shop.cli(&["quarantine", "list", "--json"]).ok().json();
+        let office = chain.cli(&["quarantine", "list", "--json"]).ok().json();
+        let told = |list: &serde_json::Value| {
+            let items = list["items"].as_array().cloned().unwrap_or_default();
+            items.len() == 1 && items[0]["reason"] == json!("receipt_conflict")
+        };
+        if told(&shop) && told(&office) {
+            Ok(shop)
+        } else {
+            Err((shop, office))
+        }
+    })
+    .await;
+    let record = listed["items"][0]["record"].to_string();
+    assert!(record.contains(RING) && record.contains(STONE), "{record}");
+    let id = listed["items"][0]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(shop.cli(&["quarantine", "retry", &id]).code, 1);
+    shop.cli(&["quarantine", "drop", &id]).ok();
+    chain.on_hand(RING, 48).await;
+    assert_eq!(
+        (chain.cli(&["verify"]).code, shop.cli(&["verify"]).code),
+        (0, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_write_ahead_log_that_was_deleted_after_a_crash_loses_nothing_the_hub_has() {
+    let chain = Chain::start();
+    let mut shop = chain.shop("S001", &[]);
+    shop.open(&chain, &format!("barcode;qty\n{RING};50\n"))
+        .await;
+    shop.stop();
+    shop.start();
+    for number in 0..5 {
+        shop.sell(&format!("before {number}"), RING).await;
+    }
+    chain.on_hand(RING, 45).await;
+    chain.level_with(&shop).await;
+    shop.kill();
+    for ending in ["-wal", "-shm"] {
+        let name = format!("ledger.sqlite3{ending}");
+        std::fs::remove_file(shop.data.join(name)).expect("a crash leaves it");
+    }
+    shop.link.cut();
+    shop.start();
+    for number in 0..2 {
+        shop.sell(&format!("after {number}"), RING).await;
+    }
+    // The till repeats a sale of which the ledger forgot.
+    shop.sell("before 4", RING).await;
+    shop.link.mend();
+
+    chain.on_hand(RING, 43).await;
+    chain.level_with(&shop).await;
+    until("the forgotten sales to come back", || async {
+        let own = shop.cli(&["stock", RING, "--json"]).ok().json();
+        if own["on_hand"] == json!(43) {
+            Ok(())
+        } else {
+            Err(own)
+        }
+    })
+    .await;
+    let told = shop.cli(&["status"]).ok().stdout.clone();
+    assert!(told.contains("counts once"), "{told}");
+    assert_eq!(
+        (chain.cli(&["verify"]).code, shop.cli(&["verify"]).code),
+        (0, 0)
+    );
 }

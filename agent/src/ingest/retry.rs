@@ -118,6 +118,10 @@ pub(crate) fn retry(core: &Core, id: [u8; 16], force: Force) -> Result<Retried, 
             core.write_blocking(move |conn| settle(conn, id, &settled))?;
             Ok(retried)
         }
+        // Both sides of it are booked: there is nothing to try.
+        Err(_) if entry.retry.is_empty() && entry.file.is_none() => {
+            Ok(Retried::Still(entry.message))
+        }
         Err(_) => Ok(Retried::Still(format!(
             "{}: it cannot be read as it is; set it right at its source and send it again, or drop it",
             entry.reason

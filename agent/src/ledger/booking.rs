@@ -349,7 +349,7 @@ impl Desk<'_> {
 }
 
 /// The same observation brought again: what it differs by was worked out when it was booked.
-fn is_same_count(held: &Movement, brought: &Movement) -> bool {
+pub(super) fn is_same_count(held: &Movement, brought: &Movement) -> bool {
     held.kind == Kind::Count
         && brought.kind == Kind::Count
         && held.scanned_text() == brought.scanned_text()

@@ -13,7 +13,7 @@ use vitrina_shared::{
 };
 
 use super::standing::{self, Standing};
-use super::{LedgerError, disagreement, int, state, uint};
+use super::{LedgerError, conflict, disagreement, int, state, uint};
 
 const INSERT: &str =
     "INSERT INTO movement (replica, seq, id, key_hash, barcode, condition, kind, qty, at, counts,
@@ -136,6 +136,9 @@ pub(super) fn insert(
             standing::state(conn, &movement.barcode, movement.condition)?;
         }
         counts = standing::settle(conn, names.id)? == Standing::Counts(place);
+    }
+    if counts && !is_new {
+        conflict::note(conn, movement, names, now)?;
     }
     disagreement::touched(conn, &movement.barcode, movement.condition, movement.at)?;
     Ok(counts)
