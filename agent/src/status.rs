@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use vitrina_host::when;
+use vitrina_host::output::Lang;
+use vitrina_host::{say, when};
 use vitrina_shared::TimeMs;
 use vitrina_shared::registers::Source;
 
@@ -122,7 +123,7 @@ impl Status {
     }
 
     /// The same as lines for people: name and value.
-    pub(crate) fn rows(&self) -> Vec<[String; 2]> {
+    pub(crate) fn rows(&self, lang: Lang) -> Vec<[String; 2]> {
         let none = || "–".to_owned();
         let row = |name: &str, value: String| [name.to_owned(), value];
         let optional =
@@ -137,6 +138,7 @@ impl Status {
             row("quarantined", self.quarantined.to_string()),
             row("disagreements", self.disagreements.to_string()),
             optional("replica", &self.replica),
+            row("replicas", self.replicas.to_string()),
             row("seq", self.seq.to_string()),
             row("acked_seq", self.acked_seq.to_string()),
             row("version", self.version.to_owned()),
@@ -147,6 +149,15 @@ impl Status {
                 .map(|detail| row("hub_detail", detail.to_owned())),
         );
         rows.extend(self.doubt.clone().map(|doubt| row("doubt", doubt)));
+        if self.replicas > 1 {
+            let count = self.replicas;
+            let told = say!(
+                lang,
+                "this ledger was restored, copied or enrolled anew and wrote under {count} names; every movement is kept and counts once",
+                "журнал восстанавливали, копировали или подключали заново, имён у него {count}; каждое движение сохранено и учтено один раз"
+            );
+            rows.push(row("history", told));
+        }
         rows.extend(self.waiting.iter().map(|file| {
             row(
                 "waiting",

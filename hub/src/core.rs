@@ -68,6 +68,8 @@ pub(crate) enum Init {
     Refuse,
     /// Somebody did.
     NewLife,
+    /// The database was just put back from a copy by command: a new life begins, and only one.
+    Restored,
 }
 
 /// What is left of the last life when the database is gone or was replaced by an older copy.
@@ -142,7 +144,7 @@ impl Core {
             view,
             loading: Mutex::new(()),
         };
-        core.settle_life(trace, fingerprint).await?;
+        core.settle_life(trace, fingerprint, init).await?;
         core.keys.load(&core.store).await?;
         Ok(Arc::new(core))
     }
@@ -173,10 +175,12 @@ impl Core {
         &self,
         trace: Option<Trace>,
         fingerprint: [u8; 32],
+        init: Init,
     ) -> Result<(), CoreError> {
         let head = self.store.head();
         let known_key = self.store.meta(TOKEN_KEY_META).await?;
         let reason = match (&trace, &known_key) {
+            _ if init == Init::Restored => Some("restored from a copy"),
             (Some(trace), _) if trace.is_ahead_of(&head) => {
                 Some("the data folder shows a later life")
             }
@@ -236,11 +240,6 @@ fn publish(view: &OnceLock<Arc<View>>, head: &FeedHead, changes: Vec<Change>) {
     if let Some(view) = view.get() {
         view.apply(head, changes);
     }
-}
-
-/// Where a restored database must begin a life above: the ordinal that the folder shows.
-pub(crate) fn shown_ordinal(data: &DataFolder) -> Result<u64, CoreError> {
-    Ok(read_trace(data)?.map_or(0, |trace| trace.ordinal))
 }
 
 /// The database of a data folder.

@@ -19,6 +19,7 @@ mod repair;
 mod schema;
 mod shops;
 mod sqlite;
+mod story;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -39,9 +40,11 @@ pub(crate) use catalogue::{CatalogueRow, ImportEnd, ImportRow, Written};
 pub(crate) use error::StoreError;
 pub(crate) use heard::{DisagreementRow, QuarantineRow, Verdict};
 pub(crate) use history::{Explained, MovementFeed, MovementFilter, MovementPage, MovementRow};
+pub(crate) use lives::LifeRow;
 pub(crate) use receive::{Brought, Taken};
 pub(crate) use shops::CodeUse;
 pub(crate) use sqlite::Listener;
+pub(crate) use story::Story;
 pub(crate) use verify::{Checked, Problem};
 
 use sqlite::SqliteStore;
@@ -197,6 +200,13 @@ impl Store {
     pub(crate) async fn shops(&self) -> Result<Vec<ShopRow>, StoreError> {
         match self {
             Self::Sqlite(store) => store.read(shops::all).await,
+        }
+    }
+
+    /// What happened to a shop's ledger, and to the hub.
+    pub(crate) async fn story(&self, shop: ShopRow) -> Result<Story, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| story::tell(conn, &shop)).await,
         }
     }
 

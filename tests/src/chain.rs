@@ -96,13 +96,24 @@ impl Chain {
             .unwrap_or("127.0.0.1:0")
             .to_owned();
         let hub = Server::start("vitrina-hub", &self.data(), &["serve", "--listen", &listen]);
+        self.take_over(hub);
+    }
+
+    /// Goes on with a hub that a test started itself, without the connections to the one before.
+    pub fn take_over(&mut self, hub: Server) {
         self.url.clone_from(&hub.url);
         self.hub = Some(hub);
+        self.http = client();
     }
 
     /// Ends the hub as a power cut does.
     pub fn kill_hub(&mut self) {
         self.hub.take().unwrap().kill();
+    }
+
+    /// Stops the hub as an admin does.
+    pub fn stop_hub(&mut self) {
+        assert_eq!(self.hub.take().unwrap().stop(), 0, "a clean stop exits 0");
     }
 
     /// A command of the hub.

@@ -34,7 +34,7 @@ pub(super) fn status(ctx: &Ctx, out: &mut Out) -> anyhow::Result<Exit> {
     if ctx.json {
         out.json(&status)?;
     } else {
-        out.table(&["", ""], status.rows())?;
+        out.table(&["", ""], status.rows(out.lang()))?;
     }
     Ok(Exit::Done)
 }

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use vitrina_host::csv::{Column, CsvReader, Line, Row, Table};
-use vitrina_host::output::{Cell, CsvOut, Exit};
+use vitrina_host::output::{Cell, CsvOut, Exit, Lang};
 use vitrina_host::{os, say, when};
 use vitrina_shared::ShopId;
 
 use super::{Context, Usage};
 use crate::shops::{self, EnrolCode, Fields, NewShop};
+use crate::store::Story;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum ShopVerb {
@@ -352,15 +353,24 @@ fn shop_json(row: &crate::change::ShopRow) -> serde_json::Value {
 
 async fn show(shop: ShopId, context: Context<'_>) -> anyhow::Result<Exit> {
     let row = shops::known(context.core, shop).await?;
-    let json = shop_json(&row);
+    let mut json = shop_json(&row);
+    let story = context.core.store.story(row).await?;
+    if let Some(json) = json.as_object_mut() {
+        let writes_as = story.health.replica.map(|name| name.to_string());
+        json.insert("replica".into(), writes_as.into());
+        json.insert("problems".into(), story.health.problems.clone().into());
+        json.insert("replicas".into(), serde_json::to_value(&story.replicas)?);
+        json.insert("hub_life".into(), serde_json::to_value(&story.life)?);
+    }
     if context.json {
         context.out.json(&json)?;
         return Ok(Exit::Done);
     }
     let fields = json.as_object().cloned().unwrap_or_default();
+    let told_below = |name: &str| matches!(name, "replicas" | "hub_life" | "problems");
     let table = fields
         .into_iter()
-        .filter(|(_, value)| !value.is_null())
+        .filter(|(name, value)| !value.is_null() && !told_below(name))
         .map(|(name, value)| {
             let value = match value {
                 serde_json::Value::String(text) => text,
@@ -369,5 +379,56 @@ async fn show(shop: ShopId, context: Context<'_>) -> anyhow::Result<Exit> {
             [name, value]
         });
     context.out.table(&["field", "value"], table)?;
+    for line in told(&story, context.out.lang()) {
+        context.out.line(line)?;
+    }
     Ok(Exit::Done)
+}
+
+/// What happened to a shop's ledger and to the hub, where it is out of the ordinary.
+fn told(story: &Story, lang: Lang) -> Vec<String> {
+    let Story {
+        replicas,
+        health,
+        life,
+    } = story;
+    let mut lines = Vec::new();
+    if replicas.len() > 1 {
+        let count = replicas.len();
+        lines.push(say!(
+            lang,
+            "\nThe ledger was restored, copied or enrolled anew: it wrote under {count} names. Every movement is kept and counts once.",
+            "\nЖурнал восстанавливали, копировали или подключали заново: имён у него {count}. Каждое движение сохранено и учтено один раз."
+        ));
+        for row in replicas {
+            let (name, movements) = (row.replica, row.movements);
+            let [first, last] = [row.first_at, row.last_at].map(|at| when::rfc3339_ms(at.0));
+            lines.push(say!(
+                lang,
+                "  {name}: {movements} movements, the first heard of at {first}, the last at {last}",
+                "  {name}: движений {movements}, о первом хаб узнал {first}, о последнем {last}"
+            ));
+        }
+    }
+    if health
+        .problems
+        .iter()
+        .any(|problem| problem.starts_with("two_machines"))
+    {
+        lines.push(say!(
+            lang,
+            "\nTwo running machines use this shop's key. Both sell and nothing is lost; stop one, or enrol it as a shop of its own.",
+            "\nКлючом этого магазина пользуются две работающие машины. Обе продают, ничего не потеряно; остановите одну или подключите её как отдельный магазин."
+        ));
+    }
+    if life.ordinal > 1 {
+        let (ordinal, reason) = (life.ordinal, &life.reason);
+        let began = when::rfc3339_ms(life.began_at.0);
+        lines.push(say!(
+            lang,
+            "\nThe hub is in life {ordinal} since {began} ({reason}): the shops refill it, and it says unknown of those it has not heard from.",
+            "\nУ хаба идёт жизнь {ordinal} с {began} ({reason}): магазины наполняют его снова, о неслышимых он говорит unknown."
+        ));
+    }
+    lines
 }

@@ -12,7 +12,7 @@ use vitrina_host::{os, say};
 use vitrina_shared::ShopId;
 
 use super::Context;
-use crate::core::{Core, Init, database, shown_ordinal};
+use crate::core::{Core, Init, database};
 use crate::store::{Checked, Problem, StoreError};
 
 /// Problems that are printed.
@@ -171,18 +171,12 @@ pub(super) async fn restore(
             .into());
         }
     };
-    let shown = shown_ordinal(&data)?;
     let source = args.file;
     let target = database(&data);
     tokio::task::spawn_blocking(move || replace(&source, &target)).await??;
-    let core = Core::open(data, Init::NewLife).await?;
-    let seen = core.store.head().life;
-    let life = core
-        .store
-        .begin_life(seen, shown, "restored from a copy")
-        .await;
+    let core = Core::open(data, Init::Restored).await?;
+    let life = core.store.head().life.ordinal;
     core.close().await;
-    let life = life?.ordinal;
     out.line(say!(
         out.lang(),
         "restored; life {life} of the hub begins, and the shops fill in what the copy does not know",

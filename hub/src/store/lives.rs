@@ -2,14 +2,15 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use vitrina_host::sign;
-use vitrina_shared::HubLife;
 use vitrina_shared::freshness::Heard;
+use vitrina_shared::{HubLife, TimeMs};
 
 use super::sqlite::Txn;
 use super::{StoreError, shops};
 use crate::change::{Change, ShopHealth};
 
 const CURRENT: &str = "SELECT ordinal, random FROM hub_life ORDER BY ordinal DESC LIMIT 1";
+const NEWEST: &str = "SELECT ordinal, began_at, reason FROM hub_life ORDER BY ordinal DESC LIMIT 1";
 const BEGIN: &str =
     "INSERT INTO hub_life (ordinal, random, began_at, reason) VALUES (?1, ?2, ?3, ?4)";
 const FORGET_HEARD: &str = "DELETE FROM heard";
@@ -28,6 +29,31 @@ pub(super) fn current(conn: &Connection) -> Result<Option<HubLife>, StoreError> 
         })
         .optional()?;
     Ok(life)
+}
+
+/// A life of the hub as people are told of it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct LifeRow {
+    /// Its number.
+    pub(crate) ordinal: u64,
+    /// When it began.
+    #[serde(serialize_with = "super::rfc3339")]
+    pub(crate) began_at: TimeMs,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+/// The current life, in words.
+pub(super) fn newest(conn: &Connection) -> Result<LifeRow, StoreError> {
+    let mut query = conn.prepare_cached(NEWEST)?;
+    let row = query.query_row([], |row| {
+        Ok(LifeRow {
+            ordinal: row.get::<_, i64>(0)?.cast_unsigned(),
+            began_at: TimeMs(row.get(1)?),
+            reason: row.get(2)?,
+        })
+    })?;
+    Ok(row)
 }
 
 /// Begins a life of this ordinal: nobody was heard from in it, and every shop says so in the feed.
