@@ -72,6 +72,12 @@ faults! {
     CrashBefore = "crash_before", 60;
     /// The agent dies after a sale is on disk, before the till hears of it.
     CrashAfter = "crash_after", 60;
+    /// A sale does not fit on the disk.
+    DiskFull = "disk_full", 60;
+    /// The shop's 1C is put back and gives receipt numbers a second time.
+    ReceiptsAgain = "receipts_again", 60;
+    /// A machine's clock is years off.
+    Clock = "clock", 100;
     /// The hub dies before a merge is on disk.
     HubCrashBefore = "hub_crash_before", 60;
     /// The hub dies after a merge is on disk, before it answers.

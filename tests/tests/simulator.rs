@@ -42,6 +42,7 @@ fn no_schedule_of_faults_loses_or_doubles_a_sale() {
         "doubted",
         "life_changed",
         "sold_again",
+        "conflict",
     ];
     let faults = Fault::ALL.iter().map(|fault| fault.name());
     for what in faults.chain(branches) {

@@ -99,8 +99,9 @@ impl Site {
         }
         let path = self.chain.path("opening.csv");
         std::fs::write(&path, file).unwrap();
-        self.take(&path, Duration::from_mins(10));
-        self.level(Duration::from_mins(10));
+        // Figure 9 opens with millions of lines.
+        self.take(&path, Duration::from_hours(1));
+        self.level(Duration::from_hours(1));
     }
 
     /// Renames a whole file into the drop folder and waits until it is in `done/`; how long that took.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use vitrina_shared::decide::{self, Acknowledged, Outcome, Shown, Taking};
 use vitrina_shared::delta::Entry;
+use vitrina_shared::movement::KeyHash;
 use vitrina_shared::wire::v1::{CertificateV1, HelloV1};
 use vitrina_shared::wire::{Answer, Positions, Reply, Request, WireError, frame};
 use vitrina_shared::{Delta, HubLife, Movement, MovementId, ReplicaId, Seq, ShopId};
@@ -21,6 +22,8 @@ pub struct Disk {
     pub logs: Logs,
     /// In how many places each id is held: the ledger's index.
     ids: BTreeMap<MovementId, usize>,
+    /// What each key that can contradict itself was first booked as here.
+    keys: BTreeMap<KeyHash, MovementId>,
     /// The replica that is written.
     pub own: ReplicaId,
     /// Up to where the hub has acknowledged.
@@ -63,6 +66,8 @@ pub enum Booked {
     New,
     /// It was booked before.
     Again,
+    /// Its key has another content: nothing is booked, and a person is shown both.
+    Conflict,
 }
 
 /// A machine.
@@ -89,6 +94,7 @@ impl Machine {
             disk: Disk {
                 logs: Logs::default(),
                 ids: BTreeMap::new(),
+                keys: BTreeMap::new(),
                 own,
                 acked: BTreeMap::new(),
                 show_all: true,
@@ -134,6 +140,9 @@ impl Machine {
         if self.disk.ids.contains_key(&id) {
             return Booked::Again;
         }
+        if movement.key.can_conflict() && self.disk.keys.contains_key(&movement.key_hash(shop)) {
+            return Booked::Conflict;
+        }
         let own = self.disk.own;
         self.append(shop, own, Entry::new(movement));
         self.keep_high_water();
@@ -142,6 +151,10 @@ impl Machine {
 
     fn append(&mut self, shop: &ShopId, replica: ReplicaId, entry: Entry) {
         let id = entry.movement.id(shop);
+        if entry.movement.key.can_conflict() {
+            let key = entry.movement.key_hash(shop);
+            self.disk.keys.entry(key).or_insert(id);
+        }
         self.disk.logs.append(replica, entry);
         *self.disk.ids.entry(id).or_default() += 1;
     }

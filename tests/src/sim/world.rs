@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use vitrina_shared::decide::Outcome;
 use vitrina_shared::model::ShopModel;
 use vitrina_shared::movement::Details;
+use vitrina_shared::time::Day;
 use vitrina_shared::{
     Barcode, Condition, Dot, Key, Kind, Movement, MovementId, Qty, ShopId, TimeMs,
 };
@@ -20,6 +21,8 @@ const EVENTS: usize = 200;
 /// In peace everybody is level after so many rounds at most: each brings a few movements, and there may be many lives.
 const ROUNDS: usize = 2_000;
 const BARCODES: u64 = 7;
+/// All receipts are of one day: the key has the day of the till, and clocks that jump must not make it another.
+const DAY: Day = Day(20_261_103);
 
 /// A message on its way.
 #[derive(Clone)]
@@ -56,6 +59,8 @@ struct Shop {
     places: Vec<Place>,
     copies: Vec<Snapshot>,
     sold: u64,
+    /// The last receipt that the shop's 1C wrote.
+    receipt: u64,
 }
 
 struct World<'c> {
@@ -104,6 +109,7 @@ impl<'c> World<'c> {
             places: vec![Place::of(Machine::new(&mut random), BTreeSet::new())],
             copies: Vec::new(),
             sold: 0,
+            receipt: 0,
         });
         let shops = shops.collect();
         let hub = Hub::new(config.shops, &mut random);
@@ -180,6 +186,12 @@ impl<'c> World<'c> {
             self.note("crash_before", &format!("{shop}.{place}"));
             return Ok(());
         }
+        if self.happens(Fault::DiskFull) {
+            // The till is told that nothing was booked, and asks again.
+            self.shops[shop].places[place].open_call = Some(movement);
+            self.note("disk_full", &format!("{shop}.{place}"));
+            return Ok(());
+        }
         let (crashes, shop_id) = (self.happens(Fault::CrashAfter), self.shops[shop].id.clone());
         let at = &mut self.shops[shop].places[place];
         let booked = at.machine.book(&shop_id, movement.clone());
@@ -189,27 +201,65 @@ impl<'c> World<'c> {
             self.note("crash_after", &format!("{shop}.{place} {id}"));
             return Ok(());
         }
-        at.told.insert(id);
         let what = match booked {
             Booked::New => "sold",
             Booked::Again => "sold_again",
+            Booked::Conflict => {
+                self.note("conflict", &format!("{shop}.{place} {id}"));
+                return Ok(());
+            }
         };
+        at.told.insert(id);
         self.note(what, &format!("{shop}.{place} {id}"));
-        self.check_told(shop, place)
+        if self.shops[shop].places[place].machine.has(id) {
+            Ok(())
+        } else {
+            Err(format!("I3 lost: {shop}.{place} was told of {id}"))
+        }
     }
 
     fn movement(&mut self, shop: usize) -> Movement {
+        let goes_back = self.happens(Fault::ReceiptsAgain);
+        let is_wrong = self.happens(Fault::Clock);
+        if goes_back {
+            self.note("receipts_again", &format!("{shop}"));
+        }
+        if is_wrong {
+            self.note("clock", &format!("{shop}"));
+        }
         let shop = &mut self.shops[shop];
         shop.sold += 1;
+        if goes_back {
+            shop.receipt -= self.random.below(shop.receipt.min(20) + 1);
+        }
+        let key = if self.random.chance(500) {
+            shop.receipt += 1;
+            Key::Receipt {
+                till: "1".into(),
+                receipt: shop.receipt.to_string().into(),
+                line: 1,
+                day: DAY,
+            }
+        } else {
+            Key::CallUuid(self.random.id())
+        };
+        let mut at = TimeMs(1_790_000_000_000 + i64::try_from(shop.sold).expect("a small number"));
+        if is_wrong {
+            // Twenty years either way.
+            at = at.plus(
+                631_152_000_000
+                    - i64::try_from(self.random.below(1_262_304_000_000)).expect("a span"),
+            );
+        }
         let qty = if self.random.chance(300) { 2 } else { -1 };
         Movement {
             kind: if qty > 0 { Kind::Receipt } else { Kind::Sale },
             condition: Condition::Sellable,
-            key: Key::CallUuid(self.random.id()),
+            key,
             barcode: barcode(self.random.below(BARCODES)),
             scanned: None,
             qty: Qty::new(qty).expect("a small number"),
-            at: TimeMs(1_790_000_000_000 + i64::try_from(shop.sold).expect("a small number")),
+            at,
             target: None,
             rest: Details::default().to_bytes(),
         }
@@ -364,7 +414,10 @@ impl<'c> World<'c> {
                 "I7 two writers: {shop}.{place} goes on with {own}, which somebody else has extended"
             ));
         }
-        self.check_told(shop, place)?;
+        // Nothing leaves a log but a tail that goes to its branch.
+        if applied.branched {
+            self.check_told(shop, place)?;
+        }
         if flight.age == self.age {
             self.check_acked(shop, place)?;
         }
@@ -502,6 +555,9 @@ impl<'c> World<'c> {
             (0..self.shops.len()).map(|shop| self.held(shop)).collect();
         for (shop, held) in held.iter().enumerate() {
             self.level(shop)?;
+            for place in 0..self.shops[shop].places.len() {
+                self.check_told(shop, place)?;
+            }
             self.check_index(shop)?;
             self.check_whole(shop, held)?;
         }
