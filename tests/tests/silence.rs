@@ -1,5 +1,7 @@
 //! How old an answer is: a shop's 1C that falls silent, a shop that stops, a shop that was never heard from.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::{Value, json};
 use vitrina_tests::{Chain, until};
 
@@ -86,11 +88,20 @@ async fn a_change_of_confidence_reaches_the_feed_as_one_item_of_the_shop() {
     let chain = Chain::start();
     let shop = chain.shop("S001", &["--source-every", "2s"]);
     shop.open(&chain, &format!("barcode;qty\n{RING};4\n")).await;
-    let cursor = chain
-        .get("/v1/snapshot")
-        .await
-        .header("vitrina-cursor")
-        .to_owned();
+    // On a busy machine two seconds are soon over: a sale proves the source, and the place counts while it does.
+    let sales = AtomicU64::new(0);
+    let cursor = until("a place in the feed at which the shop is live", || async {
+        let number = sales.fetch_add(1, Ordering::Relaxed);
+        shop.sell(&format!("sale {number}"), RING).await;
+        let snapshot = chain.get("/v1/snapshot").await;
+        let item = chain.get(&format!("/v1/stock/{RING}")).await.body;
+        if item["levels"][0]["confidence"] == json!("live") {
+            Ok(snapshot.header("vitrina-cursor").to_owned())
+        } else {
+            Err(item)
+        }
+    })
+    .await;
 
     confident(&chain, "stale").await;
 
