@@ -40,7 +40,7 @@ pub(crate) enum Code {
     PayloadTooLarge,
     /// Too often.
     RateLimited,
-    /// The caller's version is too old to be read.
+    /// The caller speaks a version that this hub is too old for.
     UpgradeRequired,
     /// The disk is full.
     StorageFull,
@@ -117,7 +117,7 @@ impl Code {
             Self::UpgradeRequired => (
                 "upgrade_required",
                 StatusCode::UPGRADE_REQUIRED,
-                "The caller's version is too old",
+                "This hub is too old for what was sent: update the hub first",
             ),
             Self::StorageFull => (
                 "storage_full",

@@ -6,6 +6,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::files::copy_folder;
 use crate::process::{Ended, Server, run};
 use crate::{Link, until};
 
@@ -54,9 +55,20 @@ pub struct Reply {
 impl Chain {
     /// Starts a hub with a key of each role.
     pub fn start() -> Self {
+        Self::start_on(|data| std::fs::create_dir(data).unwrap())
+    }
+
+    /// The same on a data folder that `make` makes.
+    pub fn start_on(make: impl FnOnce(&Path)) -> Self {
         let folder = TempDir::new().unwrap();
         let data = folder.path().join("hub");
-        std::fs::create_dir(&data).unwrap();
+        make(&data);
+        // A name is used once, by a key that the folder brings too.
+        let again = if data.join("hub.sqlite3").exists() {
+            "-again"
+        } else {
+            ""
+        };
         let mut chain = Self {
             folder,
             hub: None,
@@ -67,8 +79,9 @@ impl Chain {
             http: client(),
         };
         for (role, place) in [("website", 0), ("office", 1), ("admin", 2)] {
+            let name = format!("{role}{again}");
             let key = chain
-                .cli(&["key", "add", "--role", role, "--name", role, "--json"])
+                .cli(&["key", "add", "--role", role, "--name", &name, "--json"])
                 .ok()
                 .json();
             let key = key["key"].as_str().unwrap().to_owned();
@@ -128,6 +141,28 @@ impl Chain {
         shop
     }
 
+    /// A shop whose agent's folder is a copy of `folder`, which the hub knows. It is not started.
+    pub fn shop_of(&self, id: &str, folder: &Path) -> Shop {
+        let shop = self.unborn(id);
+        copy_folder(folder, &shop.data);
+        std::fs::write(
+            shop.data.join("agent.toml"),
+            format!("hub = \"{}\"\n", shop.link.url),
+        )
+        .unwrap();
+        shop
+    }
+
+    fn unborn(&self, id: &str) -> Shop {
+        Shop {
+            id: id.to_owned(),
+            data: self.path(id),
+            agent: None,
+            link: Link::to(&self.url),
+            http: client(),
+        }
+    }
+
     /// Adds a shop and enrols its agent.
     pub fn enrolled(&self, id: &str, settings: &[&str]) -> Shop {
         let mut args = vec!["shop", "add", id, "--name", id, "--json"];
@@ -136,13 +171,7 @@ impl Chain {
             .as_str()
             .unwrap()
             .to_owned();
-        let shop = Shop {
-            id: id.to_owned(),
-            data: self.path(id),
-            agent: None,
-            link: Link::to(&self.url),
-            http: client(),
-        };
+        let shop = self.unborn(id);
         std::fs::create_dir(&shop.data).unwrap();
         shop.cli(&["enrol", "--hub", &shop.link.url, "--code", &code])
             .ok();

@@ -41,7 +41,12 @@ impl Ended {
 
 /// A command of one of the binaries on a data folder.
 pub fn command(program: &str, data: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(binaries::folder().join(program));
+    command_in(binaries::folder(), program, data, args)
+}
+
+/// The same of the binaries in another folder: an older build's.
+pub fn command_in(folder: &Path, program: &str, data: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(folder.join(program));
     command
         .arg("--data")
         .arg(data)
@@ -54,11 +59,16 @@ pub fn command(program: &str, data: &Path, args: &[&str]) -> Command {
 
 /// Runs a command to its end.
 pub fn run(program: &str, data: &Path, args: &[&str]) -> Ended {
+    run_in(binaries::folder(), program, data, args)
+}
+
+/// The same with the binaries in another folder.
+pub fn run_in(folder: &Path, program: &str, data: &Path, args: &[&str]) -> Ended {
     let Output {
         status,
         stdout,
         stderr,
-    } = command(program, data, args).output().unwrap();
+    } = command_in(folder, program, data, args).output().unwrap();
     Ended {
         code: status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&stdout).into_owned(),
@@ -69,13 +79,18 @@ pub fn run(program: &str, data: &Path, args: &[&str]) -> Ended {
 impl Server {
     /// Starts a server and waits for its `ready` line. Its log goes to `LOG` in the data folder's parent.
     pub fn start(program: &str, data: &Path, args: &[&str]) -> Self {
+        Self::start_in(binaries::folder(), program, data, args)
+    }
+
+    /// The same with the binaries in another folder.
+    pub fn start_in(folder: &Path, program: &str, data: &Path, args: &[&str]) -> Self {
         let log = log_of(data);
         let file = std::fs::File::options()
             .create(true)
             .append(true)
             .open(&log)
             .unwrap();
-        let mut child = command(program, data, args)
+        let mut child = command_in(folder, program, data, args)
             .stdout(Stdio::piped())
             .stderr(file)
             .spawn()

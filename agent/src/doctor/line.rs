@@ -9,7 +9,7 @@ use super::Finding;
 use crate::certificate::Certificate;
 use crate::core::Core;
 use crate::hub_client::{HubClient, HubError, Line};
-use crate::situation::in_words;
+use crate::situation::{HubState, in_words};
 
 /// How long the hub may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,6 +30,7 @@ pub(super) async fn look(core: &Core, lang: Lang) -> Vec<Finding> {
     let line = identity.line(core.config(), core.folder());
     let answered = soon(async { HubClient::new(&line)?.health().await }).await;
     let mut findings = vec![hub(&line, &answered, lang)];
+    findings.extend(version(&core.situation().hub_state(), lang));
     if line.url.starts_with("https://") {
         let shown = soon(HubClient::certificate(&line)).await;
         findings.push(certificate(shown, answered.is_ok(), lang));
@@ -82,6 +83,27 @@ fn hub(line: &Line, answered: &Result<(), HubError>, lang: Lang) -> Finding {
             Finding::ill("hub", found, advice)
         }
     }
+}
+
+/// Whether the hub reads what this agent sends.
+fn version(hub: &HubState, lang: Lang) -> Option<Finding> {
+    if hub.word() != "upgrade_required" {
+        return None;
+    }
+    let why = hub.detail().unwrap_or_default();
+    Some(Finding::ill(
+        "version",
+        say!(
+            lang,
+            "the hub is too old for this agent ({why}); the shop sells on and keeps everything",
+            "хаб слишком старый для этого агента ({why}); магазин продаёт, всё сохраняется"
+        ),
+        say!(
+            lang,
+            "ask head office to update the hub, or put the agent's former version back",
+            "попросите офис обновить хаб или верните прежнюю версию агента"
+        ),
+    ))
 }
 
 /// What the line's other end shows, trusted or not: a proxy that opens the line shows one of its own company.

@@ -184,6 +184,25 @@ fn the_golden_frames_of_version_1_still_open() {
     assert_eq!(Answer::read(&frame::open(&bytes).unwrap()), Ok(answer));
 }
 
+/// What released programs sent, recorded on their line.
+#[test]
+fn the_frames_of_every_released_version_are_read() {
+    let old = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/old");
+    let mut read = 0;
+    for version in std::fs::read_dir(old).unwrap().flatten() {
+        let frames = version.path().join("frames");
+        let bytes = |name: &str| std::fs::read(frames.join(name)).unwrap();
+
+        let request = Request::read(&frame::open(&bytes("request.frame")).unwrap()).unwrap();
+        assert_eq!(request.hello.shop, "S001");
+        assert!(request.deltas.iter().any(|delta| !delta.entries.is_empty()));
+        let answer = Answer::read(&frame::open(&bytes("answer.frame")).unwrap()).unwrap();
+        assert!(answer.token.is_some() && answer.life().ordinal > 0);
+        read += 1;
+    }
+    assert!(read > 0);
+}
+
 #[test]
 fn a_thousand_sales_take_few_bytes() {
     let mut state = 7_u64;
