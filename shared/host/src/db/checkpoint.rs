@@ -1,8 +1,9 @@
 //! Copies the write-ahead log into the file beside the database thread, so that no till waits for it.
 //!
 //! A passive checkpoint on another connection stops neither readers nor the writer. While the writer goes on, the log is
-//! never copied to its end, so it would only grow: where little is left the database thread copies that itself, and
-//! the next transaction begins the log anew.
+//! never copied to its end, so it would only grow. An import waits for the moment in which it is: a till writes so
+//! little that the copy comes up with it, and its next transaction begins the log anew. Where no import is what fills
+//! the log, and little is left, the database thread copies that itself.
 
 use std::io;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use rusqlite::hooks::Wal;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode, MAIN_DB};
 
+use super::queue::Shared;
 use super::{Settings, open};
 
 /// From so many pages on that are only in the log they are copied: 16 MB. A page that was written many times is copied
@@ -26,8 +28,9 @@ const LONG_LOG: usize = 6_000;
 const FEW_PAGES: usize = 300;
 /// A log of so many pages is begun anew whatever it costs: 64 MB.
 const LOG_MAX: usize = 16_000;
-/// How often the thread tries to come up with the writer before it waits to be called again.
-const ROUNDS: usize = 4;
+/// How often the thread tries to come up with the writer before it waits to be called again. While tills alone write,
+/// about every second try does.
+const ROUNDS: usize = 8;
 /// How long the connection stays open when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -36,6 +39,8 @@ const IDLE: Duration = Duration::from_secs(5);
 struct Log {
     written: AtomicUsize,
     copied: AtomicUsize,
+    /// The thread is called, or copies.
+    is_copied_now: AtomicBool,
     /// The writer does not trust what the system keeps of the files any more.
     is_doubted: AtomicBool,
 }
@@ -56,20 +61,26 @@ impl Log {
 /// The thread that copies, and what it knows.
 pub(super) struct Checkpointer {
     log: Arc<Log>,
+    shared: Arc<Shared>,
     wake: SyncSender<()>,
     thread: JoinHandle<()>,
 }
 
 impl Checkpointer {
     /// Starts its thread; a connection it opens when there is something to copy.
-    pub(super) fn start(settings: Settings) -> io::Result<Self> {
+    pub(super) fn start(settings: Settings, shared: Arc<Shared>) -> io::Result<Self> {
         let log = Arc::new(Log::default());
         let (wake, woken) = sync_channel(1);
-        let shared = Arc::clone(&log);
+        let (of_thread, queues) = (Arc::clone(&log), Arc::clone(&shared));
         let thread = std::thread::Builder::new()
             .name("checkpoint".to_owned())
-            .spawn(move || run(&settings, &shared, &woken))?;
-        Ok(Self { log, wake, thread })
+            .spawn(move || run(&settings, &of_thread, &queues, &woken))?;
+        Ok(Self {
+            log,
+            shared,
+            wake,
+            thread,
+        })
     }
 
     /// Hears from now on how long the log is after each commit of this connection, in place of SQLite's own
@@ -89,13 +100,22 @@ impl Checkpointer {
     /// After a commit, when its callers have their answers: has copied what is worth it. Whether much is being written.
     pub(super) fn follow(&self, conn: &Connection) -> bool {
         let (written, left) = (self.log.written.load(Ordering::Acquire), self.log.left());
-        if written >= LOG_MAX || (self.log.is_long() && left <= FEW_PAGES) {
+        let is_copied_now = self.log.is_copied_now.load(Ordering::Acquire);
+        let is_held = self.log.is_long() && left > 0 && self.shared.hold_background();
+        if written >= LOG_MAX || (self.log.is_long() && left <= FEW_PAGES && !is_copied_now) {
             copy(conn, &self.log);
-        } else if left >= MANY_PAGES {
-            // Where there is no room it is called already.
-            let _ = self.wake.try_send(());
+            self.shared.release_background();
+        } else if !is_copied_now && (left >= MANY_PAGES || is_held) {
+            self.call();
         }
         written >= MANY_PAGES
+    }
+
+    /// Wakes the thread.
+    fn call(&self) {
+        self.log.is_copied_now.store(true, Ordering::Release);
+        // Where there is no room it is called already.
+        let _ = self.wake.try_send(());
     }
 
     /// Drops the thread's connection, because the writer lost its own.
@@ -111,7 +131,7 @@ impl Checkpointer {
     }
 }
 
-fn run(settings: &Settings, log: &Log, woken: &Receiver<()>) {
+fn run(settings: &Settings, log: &Log, queues: &Shared, woken: &Receiver<()>) {
     let mut conn = None;
     loop {
         let heard = match conn {
@@ -119,11 +139,15 @@ fn run(settings: &Settings, log: &Log, woken: &Receiver<()>) {
             None => woken.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match heard {
-            Ok(()) if log.is_doubted.swap(false, Ordering::AcqRel) => conn = None,
             Ok(()) => {
-                conn = conn
-                    .or_else(|| open::reopen(settings).ok())
-                    .filter(|conn| catch_up(conn, log));
+                conn = if log.is_doubted.swap(false, Ordering::AcqRel) {
+                    None
+                } else {
+                    conn.or_else(|| open::reopen(settings).ok())
+                        .filter(|conn| catch_up(conn, log))
+                };
+                log.is_copied_now.store(false, Ordering::Release);
+                queues.release_background();
             }
             Err(RecvTimeoutError::Timeout) => conn = None,
             Err(RecvTimeoutError::Disconnected) => return,
@@ -138,7 +162,7 @@ fn catch_up(conn: &Connection, log: &Log) -> bool {
         if !copy(conn, log) {
             return false;
         }
-        if !log.is_long() || log.left() <= FEW_PAGES {
+        if !log.is_long() || log.left() == 0 {
             break;
         }
     }

@@ -13,6 +13,11 @@ use super::error::DbError;
 /// How long a background write waits behind urgent ones before it has its turn.
 const BACKGROUND_PATIENCE: Duration = Duration::from_millis(500);
 
+/// The longest that background writes have no turn while the write-ahead log is copied.
+const BACKGROUND_HOLD: Duration = Duration::from_secs(2);
+/// How recent a background write is that another one follows.
+const BACKGROUND_LATELY: Duration = Duration::from_secs(1);
+
 /// Who goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
@@ -91,8 +96,12 @@ struct Queues {
     background: VecDeque<Waiting>,
     /// When the background has its turn although urgent writes wait.
     background_turn: Option<Instant>,
+    /// Until when the background has no turn at all.
+    background_held: Option<Instant>,
     /// When the last urgent write came.
     last_urgent: Option<Instant>,
+    /// When the last background write came.
+    last_background: Option<Instant>,
     is_open: bool,
 }
 
@@ -116,7 +125,9 @@ impl Shared {
                 urgent: VecDeque::new(),
                 background: VecDeque::new(),
                 background_turn: None,
+                background_held: None,
                 last_urgent: None,
+                last_background: None,
                 is_open: true,
             }),
             wake: Condvar::new(),
@@ -162,8 +173,11 @@ impl Shared {
             }
             Lane::Background => {
                 queues.background.push_back(waiting);
-                let turn = Instant::now() + BACKGROUND_PATIENCE;
-                queues.background_turn.get_or_insert(turn);
+                let now = Instant::now();
+                queues.last_background = Some(now);
+                queues
+                    .background_turn
+                    .get_or_insert(now + BACKGROUND_PATIENCE);
             }
         }
         drop(queues);
@@ -181,17 +195,19 @@ impl Shared {
             if !queues.is_open {
                 return Next::Stop;
             }
-            let Some(tidy_at) = tidy_at else {
+            let wake_at = tidy_at.into_iter().chain(queues.background_held).min();
+            let Some(wake_at) = wake_at else {
                 queues = self
                     .wake
                     .wait(queues)
                     .unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            let left = tidy_at.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            let now = Instant::now();
+            if tidy_at.is_some_and(|tidy_at| tidy_at <= now) {
                 return Next::Tidy;
             }
+            let left = wake_at.saturating_duration_since(now);
             queues = self
                 .wake
                 .wait_timeout(queues, left)
@@ -203,6 +219,27 @@ impl Shared {
     /// A further urgent job for the open transaction.
     pub(super) fn also_urgent(&self) -> Option<Box<dyn Job>> {
         self.lock().urgent.pop_front().map(|waiting| waiting.job)
+    }
+
+    /// Gives background writes no turn until [`Self::release_background`], for [`BACKGROUND_HOLD`] at most. False, and
+    /// nothing is held, where none came lately.
+    pub(super) fn hold_background(&self) -> bool {
+        let mut queues = self.lock();
+        let now = Instant::now();
+        let is_used = queues
+            .last_background
+            .is_some_and(|last| now.duration_since(last) < BACKGROUND_LATELY);
+        if is_used {
+            queues.background_held.get_or_insert(now + BACKGROUND_HOLD);
+        }
+        is_used
+    }
+
+    /// Background writes have their turns again.
+    pub(super) fn release_background(&self) {
+        if self.lock().background_held.take().is_some() {
+            self.wake.notify_one();
+        }
     }
 
     pub(super) fn waiting(&self) -> (usize, usize) {
@@ -232,6 +269,13 @@ impl Shared {
 
 impl Queues {
     fn first(&mut self) -> Option<Box<dyn Job>> {
+        if let Some(until) = self.background_held {
+            // Who closes the database does not wait.
+            if self.is_open && Instant::now() < until {
+                return self.urgent.pop_front().map(|waiting| waiting.job);
+            }
+            self.background_held = None;
+        }
         let is_background_turn = self
             .background_turn
             .is_some_and(|turn| self.urgent.is_empty() || turn <= Instant::now());

@@ -1,4 +1,5 @@
 mod files;
+mod log;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -442,84 +443,6 @@ fn a_full_queue_makes_callers_wait_and_loses_none() {
     }
 
     assert_eq!(count(&db), 160);
-}
-
-const MB: u64 = 1_000_000;
-
-fn open_for_blobs(fixture: &Fixture) -> Db {
-    let db = fixture.open();
-    db.write_blocking(|conn| {
-        conn.execute_batch("CREATE TABLE big (x BLOB) STRICT")?;
-        Ok::<_, DbError>(())
-    })
-    .unwrap();
-    db
-}
-
-fn megabyte(conn: &Connection) -> Result<(), DbError> {
-    conn.prepare_cached("INSERT INTO big VALUES (zeroblob(?1))")?
-        .execute([1_000_000])?;
-    Ok(())
-}
-
-#[test]
-fn the_log_is_copied_into_the_file_beside_the_writer_and_begun_anew() {
-    let fixture = Fixture::new();
-    let db = open_for_blobs(&fixture);
-    let file_bytes = || std::fs::metadata(db.path()).unwrap().len();
-
-    for _ in 0..20 {
-        db.write_blocking(megabyte).unwrap();
-    }
-    until(|| file_bytes() > 15 * MB);
-
-    let mut longest = 0;
-    for _ in 0..300 {
-        db.write_blocking(megabyte).unwrap();
-        longest = longest.max(db.wal_bytes());
-    }
-    assert!(longest < 200 * MB, "the log grew to {longest} bytes");
-    db.close_blocking();
-    assert_eq!(fixture.names(), ["ledger.sqlite3"]);
-}
-
-#[test]
-fn a_reader_keeps_its_snapshot_and_stops_no_write_when_the_log_is_long() {
-    let fixture = Fixture::new();
-    let db = open_for_blobs(&fixture);
-    let (release, is_released) = mpsc::channel::<()>();
-    let (entered, is_entered) = mpsc::channel();
-    let reading = db.clone();
-    let reader = thread::spawn(move || {
-        reading.read_blocking(|conn| {
-            let look = || conn.query_row("SELECT count(*) FROM big", [], |row| row.get(0));
-            let before: i64 = look()?;
-            entered.send(()).unwrap();
-            let _ = is_released.recv();
-            Ok::<(i64, i64), DbError>((before, look()?))
-        })
-    });
-    is_entered.recv().unwrap();
-    for _ in 0..80 {
-        db.write_blocking(megabyte).unwrap();
-    }
-    assert!(db.wal_bytes() > 80 * MB);
-    release.send(()).unwrap();
-    assert_eq!(reader.join().unwrap().unwrap(), (0, 0));
-
-    // The log ends where nobody needs it any more.
-    db.write_blocking(megabyte).unwrap();
-    db.write_blocking(megabyte).unwrap();
-    until(|| {
-        db.write_blocking(insert_any).unwrap();
-        db.wal_bytes() < 70 * MB
-    });
-}
-
-fn insert_any(conn: &Connection) -> Result<(), DbError> {
-    conn.prepare_cached("INSERT INTO n DEFAULT VALUES")?
-        .execute([])?;
-    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

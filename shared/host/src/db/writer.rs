@@ -104,7 +104,7 @@ impl Writer {
         readers: Arc<Readers>,
         hooks: Hooks,
     ) -> Result<Self, OpenError> {
-        let started = Checkpointer::start(settings.clone());
+        let started = Checkpointer::start(settings.clone(), Arc::clone(&shared));
         let checkpointer = started.map_err(OpenError::Thread)?;
         checkpointer
             .attend(&mut conn)
