@@ -85,10 +85,26 @@ impl Fleet {
 
     /// Pushes a frame of each shop over so many connections and reads all answers.
     pub(crate) fn push(&mut self, frames: &[Vec<u8>], connections: usize) -> Pushed {
+        let (pushed, answers) = self.carry(frames, connections);
+        for (device, answer) in self.devices.iter_mut().zip(&answers) {
+            device.heard(answer);
+        }
+        pushed
+    }
+
+    /// Lets every shop say that it is well, with the token of the hub's last answer.
+    pub(crate) fn greet(&self, connections: usize) {
+        let frames: Vec<Vec<u8>> = self.devices.iter().map(Device::heartbeat).collect();
+        self.carry(&frames, connections);
+    }
+
+    /// Carries frames to the hub; the answers, in the order of the frames.
+    fn carry(&self, frames: &[Vec<u8>], connections: usize) -> (Pushed, Vec<Vec<u8>>) {
         let next = AtomicUsize::new(0);
         let answers: Vec<Mutex<Vec<u8>>> = frames.iter().map(|_| Mutex::default()).collect();
-        let url = self.chain.url.clone();
-        let lines: Vec<Http> = (0..connections).map(|_| Http::to(&url)).collect();
+        let lines: Vec<Http> = (0..connections)
+            .map(|_| Http::to(&self.chain.url))
+            .collect();
         let begun = Instant::now();
         let lines: Vec<Http> = std::thread::scope(|scope| {
             let carry = |mut http: Http| {
@@ -106,15 +122,15 @@ impl Fleet {
                 .collect();
             threads.into_iter().map(|t| t.join().unwrap()).collect()
         });
-        let took = begun.elapsed();
-        for (device, answer) in self.devices.iter_mut().zip(answers) {
-            device.heard(&answer.into_inner().unwrap());
-        }
-        Pushed {
-            took,
+        let pushed = Pushed {
+            took: begun.elapsed(),
             sent: lines.iter().map(|http| http.sent).sum(),
             received: lines.iter().map(|http| http.received).sum(),
-        }
+        };
+        let answers = answers
+            .into_iter()
+            .map(|answer| answer.into_inner().unwrap());
+        (pushed, answers.collect())
     }
 
     /// How many commits of the hub gave out feed positions so far, read from its database.
