@@ -16,15 +16,21 @@ use crate::view::item::Item;
 /// Of so many latest commits the tags are kept; a cursor of an older one has expired.
 const MAX_COMMITS: usize = 100_000;
 
-/// A place in the feed, as readers carry it: `ordinal-position-tag`.
+/// A place in the feed, as readers carry it: `ordinal-position-tag`, and `-behind` where the feed went on behind it when
+/// it was read.
+///
+/// What was overtaken by then is not among what was read. So the cursor names the end that the reader saw: where a hub
+/// that was put back does not know it, the reader begins anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cursor {
     /// The ordinal of the hub's life.
     pub(crate) ordinal: u64,
     /// The position.
     pub(crate) pos: u64,
-    /// The tag of the commit that the position belongs to.
+    /// The tag of the commit that the end belongs to.
     pub(crate) tag: u64,
+    /// How far the end, when it was read, was behind the position.
+    pub(crate) behind: u64,
 }
 
 /// The text is no cursor.
@@ -34,7 +40,11 @@ pub(crate) struct CursorError;
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{:x}", self.ordinal, self.pos, self.tag)
+        write!(f, "{}-{}-{:x}", self.ordinal, self.pos, self.tag)?;
+        if self.behind > 0 {
+            write!(f, "-{}", self.behind)?;
+        }
+        Ok(())
     }
 }
 
@@ -42,11 +52,11 @@ impl FromStr for Cursor {
     type Err = CursorError;
 
     fn from_str(text: &str) -> Result<Self, CursorError> {
-        let mut parts = text.split('-');
-        let (Some(ordinal), Some(pos), Some(tag), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(CursorError);
+        let parts: Vec<&str> = text.split('-').collect();
+        let (ordinal, pos, tag, behind) = match parts.as_slice() {
+            [ordinal, pos, tag] => (*ordinal, *pos, *tag, "0"),
+            [ordinal, pos, tag, behind] => (*ordinal, *pos, *tag, *behind),
+            _ => return Err(CursorError),
         };
         let decimal = |part: &str| {
             if !part.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -62,6 +72,7 @@ impl FromStr for Cursor {
             ordinal: decimal(ordinal)?,
             pos: decimal(pos)?,
             tag,
+            behind: decimal(behind)?,
         })
     }
 }
@@ -170,6 +181,16 @@ impl Feed {
             ordinal: self.head.life.ordinal,
             pos,
             tag: self.tag(pos),
+            behind: 0,
+        }
+    }
+
+    /// The cursor of the end of a page that was just read.
+    pub(crate) fn page_cursor(&self, pos: u64) -> Cursor {
+        Cursor {
+            pos,
+            behind: self.head.pos.saturating_sub(pos),
+            ..self.cursor(self.head.pos.max(pos))
         }
     }
 
@@ -185,8 +206,9 @@ impl Feed {
     ///
     /// 410 `cursor_expired` for one of another life, of a history that was rolled back, or too old to be told apart.
     pub(crate) fn check(&self, cursor: Cursor) -> Result<u64, ApiError> {
-        let ours = cursor.ordinal == self.head.life.ordinal && cursor.pos <= self.head.pos;
-        if ours && self.tag(cursor.pos) == cursor.tag {
+        let end = cursor.pos.checked_add(cursor.behind);
+        let is_known = |end: u64| end <= self.head.pos && self.tag(end) == cursor.tag;
+        if cursor.ordinal == self.head.life.ordinal && end.is_some_and(is_known) {
             Ok(cursor.pos)
         } else {
             Err(expired())
@@ -222,6 +244,7 @@ mod tests {
             ordinal: u64::MAX,
             pos: u64::MAX,
             tag: u64::MAX,
+            behind: 0,
         };
         let text = cursor.to_string();
 
@@ -232,7 +255,16 @@ mod tests {
                     .bytes()
                     .all(|b| b.is_ascii_alphanumeric() || b".-_~".contains(&b))
         );
-        for bad in ["", "1-2", "1-2-3-4", "+1-2-3", "1-2-xyz", "1--3", "1-2-+3"] {
+        for bad in [
+            "",
+            "1-2",
+            "1-2-3-4-5",
+            "1-2-3-x",
+            "+1-2-3",
+            "1-2-xyz",
+            "1--3",
+            "1-2-+3",
+        ] {
             assert_eq!(bad.parse::<Cursor>(), Err(CursorError), "{bad}");
         }
     }
@@ -244,6 +276,25 @@ mod tests {
 
         assert_eq!(feed.check(inside).unwrap(), 5);
         assert_eq!(inside.tag, sample::head(7).tag);
+    }
+
+    #[test]
+    fn a_reader_in_the_middle_learns_that_the_hub_went_back() {
+        // It read up to 3 while the feed stood at 9: what changed again after 7 was not among what it read.
+        let cursor = feed().page_cursor(3);
+
+        let mut put_back = Feed::new(sample::head(0));
+        for pos in [3, 7] {
+            put_back.push(Vec::new(), 0, sample::head(pos));
+        }
+
+        assert_eq!(feed().check(cursor).unwrap(), 3);
+        assert_eq!(
+            put_back.check(cursor).unwrap_err().code(),
+            Code::CursorExpired
+        );
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        assert_eq!(feed().page_cursor(9), feed().cursor(9));
     }
 
     #[test]

@@ -315,6 +315,11 @@ impl View {
         read(&self.feed).cursor(pos)
     }
 
+    /// The cursor of the end of a page that was just read.
+    pub(crate) fn page_cursor(&self, pos: u64) -> Cursor {
+        read(&self.feed).page_cursor(pos)
+    }
+
     /// The position of a cursor.
     ///
     /// # Errors

@@ -47,7 +47,7 @@ pub(crate) async fn changes(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Res
     out.extend_from_slice(br#"{"items":["#);
     out.extend_from_slice(&page.items);
     out.extend_from_slice(br#"],"cursor":"#);
-    json::text(&mut out, &hub.view.cursor(page.upto).to_string());
+    json::text(&mut out, &hub.view.page_cursor(page.upto).to_string());
     out.extend_from_slice(if page.more {
         br#","more":true}"#
     } else {

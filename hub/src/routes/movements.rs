@@ -66,7 +66,7 @@ async fn feed(
     hub.wait_beyond(page.upto.saturating_sub(1), crate::routes::ask::MAX_WAIT)
         .await;
     let items: Vec<Value> = page.rows.iter().map(movement_json).collect();
-    let cursor = hub.view.cursor(page.upto).to_string();
+    let cursor = hub.view.page_cursor(page.upto).to_string();
     json_of(
         &ask.headers,
         &json!({ "items": items, "cursor": cursor, "more": page.more }),
