@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`barcode`], [`ids`], [`qty`], [`time`], [`money`] (the values) → [`movement`] (one change and its
 //! identity) → [`chain`], [`totals`], [`voids`] (what a set of movements means) → [`delta`], [`decide`] (who sends
-//! what to whom) → [`model`] (the same as a CRDT, the oracle) → [`stock`] (the one formula), [`registers`], [`freshness`] → [`wire`].
+//! what to whom) → [`model`] (the same as a CRDT, the oracle), [`memory`] (both sides without a disk, for tests) → [`stock`] (the one formula), [`registers`], [`freshness`] → [`wire`].
 
 pub mod barcode;
 pub mod chain;
@@ -14,6 +14,7 @@ pub mod delta;
 pub mod freshness;
 pub mod hours;
 pub mod ids;
+pub mod memory;
 pub mod model;
 pub mod money;
 pub mod movement;

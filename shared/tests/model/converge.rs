@@ -3,9 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::common::{Agent, Hub, sale, shop};
+use crate::common::{sale, shop};
 use proptest::prelude::*;
-use vitrina_shared::{MovementId, ReplicaId};
+use vitrina_shared::delta::Entry;
+use vitrina_shared::memory::{Hub, Ledger};
+use vitrina_shared::wire::{Answer, frame};
+use vitrina_shared::{HubLife, MovementId, ReplicaId};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -43,8 +46,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 struct World {
     hub: Hub,
-    agents: Vec<Agent>,
-    disk: Option<Agent>,
+    agents: Vec<Ledger>,
+    disk: Option<Ledger>,
     frames: Vec<Vec<u8>>,
     minted: u8,
     sold: u32,
@@ -52,10 +55,16 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let agents = vec![Agent::new(ReplicaId([1; 16]))];
+        let mut agent = Ledger::new(shop(), ReplicaId([1; 16]));
+        agent.limit = 4;
+        let mut hub = Hub::new(HubLife {
+            ordinal: 1,
+            random: [1; 16],
+        });
+        hub.limit = 3;
         Self {
-            hub: Hub::default(),
-            agents,
+            hub,
+            agents: vec![agent],
             disk: None,
             frames: Vec::new(),
             minted: 1,
@@ -72,26 +81,25 @@ impl World {
                     u8::try_from(self.sold % 3).unwrap(),
                 );
                 let agent = self.agent(*agent);
-                let own = agent.own;
-                agent.logs.append(own, movement);
+                agent.append(agent.own, Entry::new(movement));
             }
             Step::Exchange(agent) => {
                 let index = agent % self.agents.len();
                 self.exchange(index);
             }
             Step::AnswerLost(agent) => {
-                let request = self.agent(*agent).request();
-                self.hub.exchange(&request);
+                let request = request(self.agent(*agent));
+                self.answer(&request);
                 self.frames.push(request);
             }
             Step::Delayed(agent) => {
-                let request = self.agent(*agent).request();
+                let request = request(self.agent(*agent));
                 self.frames.push(request);
             }
             Step::LateFrame(index) => {
                 if !self.frames.is_empty() {
                     let frame = index.get(&self.frames).clone();
-                    self.hub.exchange(&frame);
+                    self.answer(&frame);
                 }
             }
             Step::Snapshot(agent) => self.disk = Some(self.agent(*agent).clone()),
@@ -108,15 +116,22 @@ impl World {
         }
     }
 
-    fn agent(&mut self, index: usize) -> &mut Agent {
+    fn agent(&mut self, index: usize) -> &mut Ledger {
         let count = self.agents.len();
         &mut self.agents[index % count]
     }
 
+    fn answer(&mut self, request: &[u8]) -> Vec<u8> {
+        let exchanged = self.hub.exchange(&shop(), request, &mut || 0).unwrap();
+        exchanged.answer.seal().unwrap()
+    }
+
     fn exchange(&mut self, index: usize) {
-        let answer = self.hub.exchange(&self.agents[index].request());
+        let (request, sent) = self.agents[index].ask(false);
+        let answer = self.answer(&request.seal(|_| [0; 64]).unwrap());
+        let answer = Answer::read(&frame::open(&answer).unwrap()).unwrap();
         let minted = &mut self.minted;
-        self.agents[index].apply(&answer, &mut || {
+        self.agents[index].apply(&answer, sent, &mut || {
             *minted += 1;
             ReplicaId([*minted; 16])
         });
@@ -124,15 +139,16 @@ impl World {
 
     /// Every id that somebody holds now.
     fn held(&self) -> BTreeSet<MovementId> {
-        let logs = self
-            .agents
-            .iter()
-            .map(|agent| &agent.logs)
-            .chain([&self.hub.0]);
-        logs.flat_map(|logs| logs.0.values().flatten())
-            .map(|entry| entry.movement.id(&shop()))
+        let agents = self.agents.iter().map(|agent| agent.logs.clone());
+        agents
+            .chain([self.hub.logs(&shop())])
+            .flat_map(|logs| logs.all().map(|(_, held)| held.id).collect::<Vec<_>>())
             .collect()
     }
+}
+
+fn request(agent: &Ledger) -> Vec<u8> {
+    agent.ask(false).0.seal(|_| [0; 64]).unwrap()
 }
 
 proptest! {
@@ -152,14 +168,14 @@ proptest! {
                 world.exchange(agent);
             }
             rounds += 1;
-            let hash = world.hub.0.hash();
+            let hash = world.hub.logs(&shop()).hash();
             if world.agents.iter().all(|agent| agent.logs.hash() == hash) {
                 break;
             }
             prop_assert!(rounds < 80, "no agreement after {} rounds", rounds);
         }
 
-        let model = world.hub.0.model();
+        let model = world.hub.logs(&shop()).model().unwrap();
         let voided = model.voided();
         let mut counts = BTreeSet::new();
         for replica in model.replicas() {

@@ -1,7 +1,8 @@
 //! Frames: everything reads back as written; golden frames open for ever; strangers' bytes never panic.
 
-use crate::common::{Logs, any_movement, sale};
+use crate::common::{any_movement, append, logs as no_logs, sale};
 use proptest::prelude::*;
+use vitrina_shared::memory::Logs;
 use vitrina_shared::movement::Details;
 use vitrina_shared::wire::frame::{self, HEADER_BYTES};
 use vitrina_shared::wire::v1::{CertificateV1, HealthV1, HelloV1, WelcomeV1};
@@ -9,7 +10,7 @@ use vitrina_shared::wire::{Answer, Positions, Request, WireError};
 use vitrina_shared::{Movement, ReplicaId, Seq};
 
 fn request(logs: &Logs) -> Request {
-    let replicas: Vec<ReplicaId> = logs.0.keys().copied().collect();
+    let replicas: Vec<ReplicaId> = logs.replicas().collect();
     Request {
         hello: HelloV1 {
             version: "0.1.0".into(),
@@ -60,9 +61,9 @@ proptest! {
 
     #[test]
     fn a_request_reads_back_as_written(movements in prop::collection::vec(any_movement(), 1..60)) {
-        let mut logs = Logs::default();
+        let mut logs = no_logs();
         for (number, movement) in movements.into_iter().enumerate() {
-            logs.append(ReplicaId([u8::from(number % 3 == 0); 16]), movement);
+            append(&mut logs, ReplicaId([u8::from(number % 3 == 0); 16]), movement);
         }
         let request = request(&logs);
 
@@ -75,8 +76,8 @@ proptest! {
 
     #[test]
     fn one_flipped_bit_is_noticed(byte in any::<prop::sample::Index>(), bit in 0_u8..8) {
-        let mut logs = Logs::default();
-        logs.append(ReplicaId([1; 16]), sale("k", 1));
+        let mut logs = no_logs();
+        append(&mut logs, ReplicaId([1; 16]), sale("k", 1));
         let mut bytes = request(&logs).seal(|_| [5; 64]).unwrap();
         let signature = 44..HEADER_BYTES;
         let at = byte.index(bytes.len());
@@ -118,7 +119,7 @@ fn a_bomb_is_refused_before_room_is_made_for_it() {
 
 #[test]
 fn an_unknown_section_is_skipped_and_one_that_must_be_understood_is_not() {
-    let request = request(&Logs::default());
+    let request = request(&no_logs());
     let bytes = request.seal(|_| [0; 64]).unwrap();
     let with = |kind: u16| {
         let mut sections = frame::open(&bytes).unwrap().sections;
@@ -151,9 +152,10 @@ fn the_golden_frames_of_version_1_still_open() {
         }
         std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     };
-    let mut logs = Logs::default();
+    let mut logs = no_logs();
     for number in 0..40 {
-        logs.append(
+        append(
+            &mut logs,
             ReplicaId([3; 16]),
             sale(
                 &format!("0189fd6e-0000-7000-8000-0000000000{number:02}"),
@@ -217,7 +219,7 @@ fn a_thousand_sales_take_few_bytes() {
         .collect();
     let per_sale = |keys: &mut dyn FnMut(u64, &mut dyn FnMut() -> u64) -> vitrina_shared::Key,
                     random: &mut dyn FnMut() -> u64| {
-        let mut logs = Logs::default();
+        let mut logs = no_logs();
         let mut at = 1_763_812_800_000_i64;
         for number in 0..1_000 {
             at += i64::try_from(random() % 60_000).unwrap();
@@ -228,7 +230,7 @@ fn a_thousand_sales_take_few_bytes() {
                 .parse()
                 .unwrap();
             movement.at = vitrina_shared::TimeMs(at);
-            logs.append(ReplicaId([3; 16]), movement);
+            append(&mut logs, ReplicaId([3; 16]), movement);
         }
         request(&logs).seal(|_| [5; 64]).unwrap().len()
     };

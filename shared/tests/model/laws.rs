@@ -1,6 +1,6 @@
 //! The laws of the join: order, repetition and grouping do not matter, voids included; SQL and `crdts` agree.
 
-use crate::common::{Logs, barcode, movement, shop};
+use crate::common::{append, barcode, logs as no_logs, movement, shop};
 use proptest::prelude::*;
 use rusqlite::Connection;
 use vitrina_shared::model::{Cell, ShopModel};
@@ -15,14 +15,14 @@ fn histories() -> impl Strategy<Value = [ShopModel; 3]> {
     )
         .prop_map(|(logs, cuts)| {
             std::array::from_fn(|state| {
-                let mut held = Logs::default();
+                let mut held = no_logs();
                 for (number, log) in logs.iter().enumerate() {
                     let replica = ReplicaId([u8::try_from(number).unwrap(); 16]);
                     for movement in log.iter().take(cuts[state * 4 + number]) {
-                        held.append(replica, movement.clone());
+                        append(&mut held, replica, movement.clone());
                     }
                 }
-                held.model()
+                held.model().unwrap()
             })
         })
 }
