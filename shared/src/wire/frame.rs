@@ -1,6 +1,9 @@
 //! The frame: one header, then a list of sections (`PROTOCOL.md` §3, §4).
 
+use std::cell::RefCell;
+
 use sha2::{Digest, Sha256};
+use zstd::bulk::{Compressor, Decompressor};
 
 use crate::wire::WireError;
 
@@ -20,6 +23,8 @@ const MAGIC: &[u8; 4] = b"VTRN";
 const VERSION: u8 = 1;
 const PLAIN: u8 = 1;
 const ZSTD: u8 = 2;
+/// How hard the packer tries.
+const LEVEL: i32 = 3;
 /// What the signature covers: the header up to it, the body's digest included.
 const SIGNED_BYTES: usize = 44;
 
@@ -69,11 +74,7 @@ pub fn seal(
         return Err(WireError::TooLarge);
     }
     // A small body gets bigger by packing; a large one nearly always pays.
-    let packed = if body.len() < 256 {
-        None
-    } else {
-        zstd::bulk::compress(&body, 3).ok()
-    };
+    let packed = if body.len() < 256 { None } else { pack(&body) };
     let (codec, body) = match packed {
         Some(packed) if packed.len() < body.len() => (ZSTD, packed),
         _ => (PLAIN, body),
@@ -133,15 +134,41 @@ pub fn open(frame: &[u8]) -> Result<Opened<'_>, WireError> {
     }
     let sections = match *codec {
         PLAIN => split(body)?,
-        ZSTD => {
-            split(&zstd::bulk::decompress(body, MAX_BODY_BYTES).map_err(|_| WireError::Unpack)?)?
-        }
+        ZSTD => split(&unpack(body)?)?,
         other => return Err(WireError::Codec(other)),
     };
     Ok(Opened {
         sections,
         signed,
         signature,
+    })
+}
+
+// To make a packer ready costs more than to pack what most exchanges say, so every thread keeps its own.
+thread_local! {
+    static PACKER: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static UNPACKER: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// The body packed; nothing where that fails.
+fn pack(body: &[u8]) -> Option<Vec<u8>> {
+    PACKER.with_borrow_mut(|kept| {
+        let packer = match kept {
+            Some(packer) => packer,
+            None => kept.insert(Compressor::new(LEVEL).ok()?),
+        };
+        packer.compress(body).ok()
+    })
+}
+
+fn unpack(body: &[u8]) -> Result<Vec<u8>, WireError> {
+    UNPACKER.with_borrow_mut(|kept| {
+        let unpacker = match kept {
+            Some(unpacker) => unpacker,
+            None => kept.insert(Decompressor::new().map_err(|_| WireError::Unpack)?),
+        };
+        let body = unpacker.decompress(body, MAX_BODY_BYTES);
+        body.map_err(|_| WireError::Unpack)
     })
 }
 
