@@ -2,50 +2,47 @@
 
 use std::collections::BTreeMap;
 
-use vitrina_tests::sim::{Config, Fault, Report, run};
+use vitrina_tests::sim::{BRANCHES, Config, Fault, Report, regressions, run, shrink};
 
 const SHOPS: usize = 4;
 const STEPS: usize = 60;
 
-fn seed(seed: u64) -> Report {
-    run(seed, &Config::of_seed(seed, SHOPS, STEPS))
+fn config(seed: u64) -> Config {
+    Config::of_seed(seed, SHOPS, STEPS)
+}
+
+/// The run; where it broke a promise, everything that is needed to see why.
+fn must_hold(seed: u64, config: &Config) -> Report {
+    let report = run(seed, config);
+    if let Some(violation) = &report.violation {
+        let small = shrink(seed, config, violation);
+        panic!(
+            "{}\nseed {seed}: {config}: {violation}\nthe line for regressions.txt:\n{seed}: {small} # {violation}",
+            report.events.join("\n")
+        );
+    }
+    report
+}
+
+#[test]
+fn what_once_broke_a_promise_breaks_none() {
+    for (seed, config) in regressions::all() {
+        must_hold(seed, &config);
+    }
 }
 
 #[test]
 fn no_schedule_of_faults_loses_or_doubles_a_sale() {
     let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
-    for number in 1..=400 {
-        let report = seed(number);
-        assert_eq!(
-            report.violation,
-            None,
-            "seed {number}:\n{}",
-            report.events.join("\n")
-        );
-        for (what, count) in report.counts {
+    for seed in 1..=400 {
+        for (what, count) in must_hold(seed, &config(seed)).counts {
             *counts.entry(what).or_default() += count;
         }
     }
 
     // A fault that never happens proves nothing.
-    let branches = [
-        "merged",
-        "merged_in_part",
-        "duplicate",
-        "gap",
-        "take",
-        "fork",
-        "hub_behind",
-        "minted",
-        "branched",
-        "taken",
-        "doubted",
-        "life_changed",
-        "sold_again",
-        "conflict",
-    ];
     let faults = Fault::ALL.iter().map(|fault| fault.name());
-    for what in faults.chain(branches) {
+    for what in faults.chain(BRANCHES.iter().copied()) {
         assert!(
             counts.contains_key(what),
             "{what} never happened: {counts:?}"
@@ -55,7 +52,18 @@ fn no_schedule_of_faults_loses_or_doubles_a_sale() {
 
 #[test]
 fn the_same_seed_is_the_same_run() {
-    for number in 1..=50 {
-        assert_eq!(seed(number).trace, seed(number).trace, "seed {number}");
+    for seed in 1..=50 {
+        let again = run(seed, &config(seed)).trace;
+        assert_eq!(run(seed, &config(seed)).trace, again, "seed {seed}");
     }
+}
+
+#[test]
+fn a_configuration_reads_back_as_written() {
+    for seed in 1..=50 {
+        let config = config(seed);
+        assert_eq!(config.to_string().parse(), Ok(config));
+    }
+    assert!("4 shops".parse::<Config>().is_err());
+    assert!("4 shops, 3 steps; rain 4".parse::<Config>().is_err());
 }

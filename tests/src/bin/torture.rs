@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use vitrina_shared::planted;
-use vitrina_tests::sim::{Config, Fault, Report, run};
+use vitrina_tests::sim::{Config, Report, regressions, run, shrink};
 
 #[derive(Parser)]
 #[command(about = "Looks for a schedule of faults that loses or doubles a sale")]
@@ -38,6 +38,9 @@ struct Args {
     /// The steps of a shop before the faults stop.
     #[arg(long, default_value_t = 200)]
     steps: usize,
+    /// Every run has all shops.
+    #[arg(long)]
+    full: bool,
 }
 
 fn main() -> ExitCode {
@@ -57,15 +60,25 @@ fn main() -> ExitCode {
         let config = args.config(seed);
         let report = run(seed, &config);
         report.events.iter().for_each(|event| println!("{event}"));
-        println!("seed {seed}: trace {:016x}", report.trace);
-        return ended(seed, &config, &report);
+        println!("seed {seed}: {config}: trace {:016x}", report.trace);
+        return ended(&args, seed, &config, &report);
+    }
+    for (seed, config) in regressions::all() {
+        let report = run(seed, &config);
+        if report.violation.is_some() && args.mutant.is_none() {
+            return ended(&args, seed, &config, &report);
+        }
     }
     many(&args)
 }
 
 impl Args {
     fn config(&self, seed: u64) -> Config {
-        Config::of_seed(seed, self.shops, self.steps)
+        if self.full {
+            Config::full(seed, self.shops, self.steps)
+        } else {
+            Config::of_seed(seed, self.shops, self.steps)
+        }
     }
 }
 
@@ -147,25 +160,30 @@ fn many(args: &Args) -> ExitCode {
         None => ExitCode::SUCCESS,
         Some((seed, report)) => {
             report.events.iter().for_each(|event| println!("{event}"));
-            ended(seed, &args.config(seed), &report)
+            ended(args, seed, &args.config(seed), &report)
         }
     }
 }
 
-fn ended(seed: u64, config: &Config, report: &Report) -> ExitCode {
+/// Tells of a broken promise: the seed, its shrunk form, and keeps it.
+fn ended(args: &Args, seed: u64, config: &Config, report: &Report) -> ExitCode {
     let Some(violation) = &report.violation else {
         return ExitCode::SUCCESS;
     };
-    let rates: Vec<String> = config
-        .rates
-        .iter()
-        .map(|(fault, rate)| format!("{} {rate}", Fault::name(*fault)))
-        .collect();
+    if args.mutant.is_some() {
+        println!("seed {seed}: {violation}");
+        return ExitCode::FAILURE;
+    }
+    let small = shrink(seed, config, violation);
+    let shrunk = run(seed, &small);
+    let violation = shrunk.violation.as_deref().unwrap_or(violation);
+    println!("shrunk to {small}:");
+    shrunk.events.iter().for_each(|event| println!("{event}"));
+    if !regressions::all().contains(&(seed, small.clone())) {
+        regressions::keep(seed, &small, violation);
+    }
     println!(
-        "seed {seed} ({} shops, {} steps; {}): {violation}",
-        config.shops,
-        config.steps,
-        rates.join(", ")
+        "seed {seed} ({config}); shrunk ({small}), kept in tests/regressions.txt: {violation}"
     );
     ExitCode::FAILURE
 }

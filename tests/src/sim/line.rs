@@ -1,0 +1,232 @@
+//! The line between shops and hub, and both ends of an exchange.
+
+use std::sync::Arc;
+
+use vitrina_shared::decide::Outcome;
+use vitrina_shared::memory::Refused;
+use vitrina_shared::wire::frame::{self, MUST_UNDERSTAND, Section};
+
+use super::config::Fault;
+use super::world::{Broken, Flight, World};
+
+/// A section that no version knows yet.
+const LATER: u16 = 0x3fff;
+
+impl World {
+    /// An agent asks the hub.
+    pub(super) fn poll(&mut self, shop: usize, place: usize) -> Result<(), Broken> {
+        let at = &mut self.shops[shop].places[place];
+        if !at.machine.is_up {
+            return Ok(());
+        }
+        let (request, sent) = at.machine.ask();
+        let bytes = request
+            .seal(|_| [0; 64])
+            .map_err(|error| format!("a request cannot be sealed: {error}"))?;
+        at.exchange += 1;
+        at.waits = Some(sent);
+        let exchange = at.exchange;
+        let bytes = self.of_a_later_version(bytes);
+        let flight = Flight {
+            shop,
+            place,
+            exchange,
+            bytes,
+            is_answer: false,
+            age: 0,
+        };
+        self.past.push(flight.clone());
+        self.note("asked", format_args!("{shop}.{place}"));
+        self.send(flight)
+    }
+
+    /// What a later version adds: mostly a section that may be skipped.
+    fn of_a_later_version(&mut self, bytes: Vec<u8>) -> Arc<[u8]> {
+        if !self.happens(Fault::Newer) {
+            return bytes.into();
+        }
+        self.note("newer", format_args!(""));
+        let must = if self.random.chance(200) {
+            MUST_UNDERSTAND
+        } else {
+            0
+        };
+        let mut sections = frame::open(&bytes).expect("our own frame").sections;
+        sections.push(Section {
+            kind: LATER | must,
+            bytes: vec![7; 9],
+        });
+        frame::seal(&sections, |_| [0; 64])
+            .expect("a small frame")
+            .into()
+    }
+
+    /// Puts a message on the line, which is not what it should be.
+    fn send(&mut self, flight: Flight) -> Result<(), Broken> {
+        let (shop, place) = (flight.shop, flight.place);
+        let at = &self.shops[shop].places[place];
+        if !self.is_peace && self.step < at.cut_off_until {
+            self.note("no_line", format_args!("{shop}.{place}"));
+            return Ok(());
+        }
+        if self.happens(Fault::Loss) {
+            self.note("loss", format_args!("{shop}.{place}"));
+            return Ok(());
+        }
+        if !flight.is_answer && self.happens(Fault::Repeat) {
+            self.note("repeat", format_args!("{shop}.{place}"));
+            self.flights.push(flight.clone());
+        }
+        if self.happens(Fault::Delay) {
+            self.note("delay", format_args!("{shop}.{place}"));
+            self.flights.push(flight);
+            return Ok(());
+        }
+        self.arrive(&flight)
+    }
+
+    /// Any message that waits arrives.
+    pub(super) fn deliver(&mut self) -> Result<(), Broken> {
+        if self.happens(Fault::LateFrame) && !self.past.is_empty() {
+            let at = self.random.place(self.past.len());
+            let flight = self.past[at].clone();
+            self.note(
+                "late_frame",
+                format_args!("{}.{}", flight.shop, flight.place),
+            );
+            return self.arrive(&flight);
+        }
+        if self.flights.is_empty() {
+            return Ok(());
+        }
+        let at = self.random.place(self.flights.len());
+        let flight = self.flights.swap_remove(at);
+        self.arrive(&flight)
+    }
+
+    pub(super) fn arrive(&mut self, flight: &Flight) -> Result<(), Broken> {
+        if flight.is_answer {
+            self.hear(flight)
+        } else {
+            self.ask_hub(flight)
+        }
+    }
+
+    /// The hub takes a request; what it answers goes on the line.
+    fn ask_hub(&mut self, flight: &Flight) -> Result<(), Broken> {
+        if self.happens(Fault::HubCrashBefore) {
+            self.note("hub_crash_before", format_args!(""));
+            return Ok(());
+        }
+        let Some(bytes) = self.take(flight)? else {
+            return Ok(());
+        };
+        if self.happens(Fault::HubCrashAfter) {
+            self.note("hub_crash_after", format_args!(""));
+            return Ok(());
+        }
+        let mut bytes = self.of_a_later_version(bytes);
+        if self.happens(Fault::Cut) {
+            bytes = bytes[..self.random.place(bytes.len())].into();
+            self.note("cut", format_args!("{}.{}", flight.shop, flight.place));
+        }
+        self.send(Flight {
+            bytes,
+            is_answer: true,
+            age: self.age,
+            ..flight.clone()
+        })
+    }
+
+    /// The hub's transaction.
+    pub(super) fn take(&mut self, flight: &Flight) -> Result<Option<Vec<u8>>, Broken> {
+        let (shop, place) = (flight.shop, flight.place);
+        let id = self.shops[shop].id.clone();
+        let mut bits = || self.random.bits();
+        let exchanged = match self.hub.exchange(&id, &flight.bytes, &mut bits) {
+            Ok(exchanged) => exchanged,
+            Err(refused) => {
+                let what = match refused {
+                    Refused::Frame => "too_new",
+                    Refused::Revoked => "revoked",
+                    Refused::Forbidden => "forbidden",
+                };
+                self.note(what, format_args!("{shop}.{place}"));
+                return Ok(None);
+            }
+        };
+        if self.shops[shop].revoked_until.is_some() {
+            return Err(format!("I29 {id} is revoked, and its frame was taken"));
+        }
+        self.ordinal = self.ordinal.max(self.hub.life.ordinal);
+        for outcome in &exchanged.outcomes {
+            let what = match outcome {
+                Outcome::Merge { skip: 0 } => "merged",
+                Outcome::Merge { .. } => "merged_in_part",
+                Outcome::Duplicate => "duplicate",
+                Outcome::Gap { .. } => "gap",
+                Outcome::Take => "take",
+                Outcome::Fork { .. } => "fork",
+            };
+            self.note(what, format_args!("{shop}.{place}"));
+        }
+        if exchanged.begun {
+            let life = self.hub.life.ordinal;
+            self.note("hub_behind", format_args!("life {life}"));
+        }
+        self.check_hub_grows(shop)?;
+        let sealed = exchanged.answer.seal();
+        sealed
+            .map(Some)
+            .map_err(|error| format!("an answer cannot be sealed: {error}"))
+    }
+
+    /// An agent hears the answer it waits for.
+    fn hear(&mut self, flight: &Flight) -> Result<(), Broken> {
+        let (shop, place) = (flight.shop, flight.place);
+        let at = &self.shops[shop].places[place];
+        if at.exchange != flight.exchange || !at.machine.is_up {
+            return Ok(());
+        }
+        if self.happens(Fault::AgentIo) {
+            self.shops[shop].places[place].waits = None;
+            self.note("agent_io", format_args!("{shop}.{place}"));
+            return Ok(());
+        }
+        let at = &mut self.shops[shop].places[place];
+        let Some(sent) = at.waits.take() else {
+            return Ok(());
+        };
+        let ledger = &at.machine.disk.ledger;
+        let (own, own_end) = (ledger.own, ledger.logs.head(ledger.own));
+        let Ok(applied) = at.machine.apply(&flight.bytes, sent, &mut self.random) else {
+            self.note("not_read", format_args!("{shop}.{place}"));
+            return Ok(());
+        };
+        self.note("answered", format_args!("{shop}.{place} {}", applied.taken));
+        for (is, what) in [
+            (applied.minted, "minted"),
+            (applied.branched, "branched"),
+            (applied.taken > 0, "taken"),
+            (applied.life_changed, "life_changed"),
+        ] {
+            if is {
+                self.note(what, format_args!("{shop}.{place}"));
+            }
+        }
+        let ledger = &self.shops[shop].places[place].machine.disk.ledger;
+        if ledger.own == own && ledger.logs.head(own) != own_end {
+            return Err(format!(
+                "I7 two writers: {shop}.{place} goes on with {own}, which somebody else has extended"
+            ));
+        }
+        // Nothing leaves a log but a tail that goes to its branch.
+        if applied.branched {
+            self.check_told(shop, place)?;
+        }
+        if flight.age == self.age {
+            self.check_acked(shop, place)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,261 @@
+//! A run that is told step by step: the schedules that have a name.
+
+use vitrina_shared::movement::Details;
+use vitrina_shared::time::Day;
+use vitrina_shared::{Barcode, Condition, Key, Kind, Movement, Qty, TimeMs};
+
+use super::config::{Config, Fault};
+use super::till::barcode;
+use super::world::{Flight, World};
+
+/// A machine of a shop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    shop: usize,
+    place: usize,
+}
+
+/// A message that somebody kept: it can arrive at any later time, any number of times.
+pub struct Frame(Flight);
+
+/// A copy of a machine's disk.
+#[derive(Clone, Copy, Debug)]
+pub struct Copy(usize);
+
+/// A copy of the hub's database.
+#[derive(Clone, Copy, Debug)]
+pub struct HubCopy(usize);
+
+/// Something a till, a file or a person brings.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    kind: Kind,
+    receipt: &'static str,
+    barcode: u64,
+    qty: i64,
+    day: u32,
+}
+
+/// A sale of one piece of barcode `barcode` on a receipt.
+pub fn sale(receipt: &'static str, barcode: u64) -> Line {
+    Line {
+        kind: Kind::Sale,
+        receipt,
+        barcode,
+        qty: -1,
+        day: 20_261_103,
+    }
+}
+
+impl Line {
+    /// It comes back, on the receipt of the sale.
+    #[must_use]
+    pub fn returned(self) -> Self {
+        Self {
+            kind: Kind::Return,
+            qty: -self.qty,
+            ..self
+        }
+    }
+
+    /// The same receipt number on another day.
+    #[must_use]
+    pub fn a_day_later(self) -> Self {
+        Self {
+            day: self.day + 1,
+            ..self
+        }
+    }
+
+    /// The receipt says another quantity.
+    #[must_use]
+    pub fn of(self, pieces: i64) -> Self {
+        Self {
+            qty: self.qty.signum() * pieces,
+            ..self
+        }
+    }
+
+    fn movement(self, key: Option<Key>) -> Movement {
+        let of_receipt = Key::Receipt {
+            till: "1".into(),
+            receipt: self.receipt.into(),
+            line: 1,
+            day: Day(self.day),
+        };
+        Movement {
+            kind: self.kind,
+            condition: Condition::Sellable,
+            key: key.unwrap_or(of_receipt),
+            barcode: barcode(self.barcode),
+            scanned: None,
+            qty: Qty::new(self.qty).unwrap(),
+            at: TimeMs(1_790_000_000_000),
+            target: None,
+            rest: Details::default().to_bytes(),
+        }
+    }
+}
+
+/// A run under way. Every step looks at the promises; one that breaks ends the test.
+pub struct Story(World);
+
+impl Story {
+    /// A hub and so many shops with a machine each; nothing goes wrong by itself.
+    pub fn of_shops(shops: usize) -> Self {
+        Self(World::new(1, &Config::quiet(shops)))
+    }
+
+    /// The first machine of a shop.
+    pub fn shop(&self, shop: usize) -> At {
+        At { shop, place: 0 }
+    }
+
+    /// A till sells, and is told so.
+    pub fn sell(&mut self, at: At, line: Line) {
+        self.0
+            .bring(at.shop, at.place, line.movement(None))
+            .unwrap();
+    }
+
+    /// A call without a receipt, under an idempotency key.
+    pub fn call(&mut self, at: At, key: &str, line: Line) {
+        let movement = line.movement(Some(Key::call(key)));
+        self.0.bring(at.shop, at.place, movement).unwrap();
+    }
+
+    /// The shop's 1C states what is there of a barcode.
+    pub fn state(&mut self, at: At, barcode: u64, pieces: i64, minute: i64) {
+        let mut movement = sale("", barcode).movement(Some(Key::Statement));
+        movement.kind = Kind::Balance;
+        movement.qty = Qty::new(pieces).unwrap();
+        movement.at = movement.at.plus(minute * 60_000);
+        self.0.bring(at.shop, at.place, movement).unwrap();
+    }
+
+    /// A later version of the program wrote something, and was taken back.
+    pub fn write_unknown(&mut self, at: At) {
+        self.0.write_unknown(at.shop, at.place).unwrap();
+    }
+
+    /// A request and its answer.
+    pub fn exchange(&mut self, at: At) {
+        self.0.poll(at.shop, at.place).unwrap();
+    }
+
+    /// Exchanges until there is nothing to say.
+    pub fn exchange_all(&mut self, at: At) {
+        for _ in 0..50 {
+            self.exchange(at);
+        }
+    }
+
+    /// The request arrives, its answer does not.
+    pub fn lose_the_answer(&mut self, at: At) {
+        let frame = self.keep_frame(at);
+        self.arrive(&frame);
+    }
+
+    /// A request leaves and does not arrive yet.
+    pub fn keep_frame(&mut self, at: At) -> Frame {
+        let place = &mut self.0.shops[at.shop].places[at.place];
+        let (request, _) = place.machine.ask();
+        let bytes = request.seal(|_| [0; 64]).unwrap().into();
+        Frame(Flight {
+            shop: at.shop,
+            place: at.place,
+            exchange: 0,
+            bytes,
+            is_answer: false,
+            age: self.0.age,
+        })
+    }
+
+    /// A request that was kept arrives; its answer goes nowhere.
+    pub fn arrive(&mut self, frame: &Frame) {
+        self.0.take(&frame.0).unwrap();
+    }
+
+    /// A request whose rows say too much arrives.
+    pub fn arrive_with_a_row_too_high(&mut self, at: At) {
+        let (mut request, _) = self.0.shops[at.shop].places[at.place].machine.ask();
+        for row in request
+            .deltas
+            .iter_mut()
+            .flat_map(|delta| &mut delta.totals)
+        {
+            row.total.p += 100;
+        }
+        let bytes = request.seal(|_| [0; 64]).unwrap().into();
+        let mut frame = self.keep_frame(at);
+        frame.0.bytes = bytes;
+        self.arrive(&frame);
+    }
+
+    /// Somebody copies the disk.
+    pub fn copy(&mut self, at: At) -> Copy {
+        self.0.copy_machine(at.shop, at.place);
+        Copy(self.0.shops[at.shop].copies.len() - 1)
+    }
+
+    /// The ledger is put back: the program sees that the file is another.
+    pub fn restore(&mut self, at: At, copy: Copy) {
+        self.0.put_back(at.shop, at.place, Fault::Restore, copy.0);
+    }
+
+    /// The whole machine goes back: nothing on it shows it.
+    pub fn revert(&mut self, at: At, copy: Copy) {
+        self.0.put_back(at.shop, at.place, Fault::Revert, copy.0);
+    }
+
+    /// The copy runs on a second machine.
+    pub fn second_machine(&mut self, at: At, copy: Copy) -> At {
+        self.0.put_back(at.shop, at.place, Fault::Clone, copy.0);
+        let place = self.0.shops[at.shop].places.len() - 1;
+        self.0.start(at.shop, place);
+        At { place, ..at }
+    }
+
+    /// Somebody copies the hub's database.
+    pub fn copy_hub(&mut self) -> HubCopy {
+        self.0.hub_copies.push(self.0.hub.clone());
+        HubCopy(self.0.hub_copies.len() - 1)
+    }
+
+    /// The hub's file is put back by hand.
+    pub fn revert_hub(&mut self, copy: HubCopy) {
+        self.0.hub_goes_back(Fault::HubRevert, copy.0);
+    }
+
+    /// The hub is restored by its command.
+    pub fn restore_hub(&mut self, copy: HubCopy) {
+        self.0.hub_goes_back(Fault::HubRestore, copy.0);
+    }
+
+    /// Head office changes a price.
+    pub fn set_price(&mut self) {
+        self.0.set_price();
+    }
+
+    /// A website reads on.
+    pub fn read(&mut self) {
+        self.0.follow(0).unwrap();
+    }
+
+    /// How often a branch of the protocol was taken.
+    pub fn count(&self, what: &str) -> u64 {
+        self.0.count(what)
+    }
+
+    /// Units of a barcode at the hub.
+    pub fn on_hand(&self, at: At, number: u64) -> i64 {
+        let code: Barcode = barcode(number);
+        let id = &self.0.shops[at.shop].id;
+        self.0.hub.logs(id).index().on_hand(&code)
+    }
+
+    /// Everybody exchanges until all hold the same, and everything that anybody held counts once.
+    pub fn peace(&mut self) {
+        self.0.peace().unwrap();
+    }
+}
