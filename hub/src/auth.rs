@@ -1,21 +1,12 @@
 //! Who may call what. Whatever is not allowed here is refused.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use vitrina_host::sign::same_secret;
 
 use crate::error::{ApiError, Code};
 use crate::keys::{KeyCheck, Keyring, Principal, Role};
-
-/// So many failures of an address within [`WINDOW`] are answered by name; after that only that there were too many.
-const MAX_FAILURES: u32 = 20;
-const WINDOW: Duration = Duration::from_mins(1);
-/// So many addresses are remembered.
-const MAX_ADDRESSES: usize = 10_000;
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,33 +117,6 @@ impl LastShown {
     }
 }
 
-/// Counts who fails to prove himself. This machine itself is never shut out: a proxy in front of the hub looks like it.
-#[derive(Debug, Default)]
-pub(crate) struct Failures(Mutex<HashMap<IpAddr, (Instant, u32)>>);
-
-impl Failures {
-    /// A call of this address failed to prove itself: the error it gets.
-    pub(crate) fn count(&self, address: Option<IpAddr>, now: Instant, error: ApiError) -> ApiError {
-        let Some(address) = address.filter(|address| !address.is_loopback()) else {
-            return error;
-        };
-        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if failures.len() >= MAX_ADDRESSES {
-            failures.retain(|_, (since, _)| now.duration_since(*since) < WINDOW);
-        }
-        let (since, count) = failures.entry(address).or_insert((now, 0));
-        if now.duration_since(*since) >= WINDOW {
-            (*since, *count) = (now, 0);
-        }
-        *count = count.saturating_add(1);
-        if *count > MAX_FAILURES {
-            return ApiError::new(Code::RateLimited, "too many calls without a valid key")
-                .retry_after(60);
-        }
-        error
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,24 +164,5 @@ mod tests {
         assert!(!last.may_read(&keys, &headers));
         assert!(!last.may_read(&keys, &HeaderMap::new()));
         store.close().await;
-    }
-
-    #[test]
-    fn who_fails_too_often_is_told_to_wait_and_this_machine_is_not() {
-        let (failures, now) = (Failures::default(), Instant::now());
-        let fail = |address: &str, at| {
-            failures
-                .count(
-                    Some(address.parse().unwrap()),
-                    at,
-                    ApiError::new(Code::Unauthorized, ""),
-                )
-                .code()
-        };
-
-        assert!((0..20).all(|_| fail("10.0.0.1", now) == Code::Unauthorized));
-        assert_eq!(fail("10.0.0.1", now), Code::RateLimited);
-        assert_eq!(fail("10.0.0.1", now + WINDOW), Code::Unauthorized);
-        assert!((0..50).all(|_| fail("127.0.0.1", now) == Code::Unauthorized));
     }
 }

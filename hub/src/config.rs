@@ -6,6 +6,8 @@ use serde::Deserialize;
 use vitrina_host::drop::DropFolder;
 use vitrina_host::output::Lang;
 
+use crate::limits::Limits;
+
 /// The name of the file.
 pub(crate) const FILE: &str = "hub.toml";
 
@@ -25,4 +27,6 @@ pub(crate) struct Config {
     pub(crate) language: Option<Lang>,
     /// Drop folders beside `DIR/drop/`.
     pub(crate) drop: Vec<DropFolder>,
+    /// How much callers may take.
+    pub(crate) limits: Limits,
 }

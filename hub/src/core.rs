@@ -15,6 +15,7 @@ use crate::change::{Change, FeedHead};
 use crate::config::{Config, FILE};
 use crate::exchange::Waiters;
 use crate::keys::Keyring;
+use crate::limits::Callers;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 use crate::view::View;
@@ -98,6 +99,8 @@ pub(crate) struct Core {
     pub(crate) reading: Semaphore,
     /// What is counted.
     pub(crate) metrics: Arc<Metrics>,
+    /// Who takes too much.
+    pub(crate) callers: Callers,
     /// Signs certificates.
     pub(crate) hub_key: KeyPair,
     /// Authenticates tokens.
@@ -130,6 +133,7 @@ impl Core {
             publish(&to_view, head, changes);
         }));
         let core = Self {
+            callers: Callers::new(&config.limits),
             config,
             data,
             store,

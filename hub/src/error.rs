@@ -15,6 +15,9 @@ use crate::keys::KeyError;
 use crate::shops::ShopError;
 use crate::store::StoreError;
 
+/// When an agent that came with too many others comes again; its own waits are spread.
+const BUSY_RETRY_S: u32 = 1;
+
 /// The stable codes of the public interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
@@ -196,6 +199,22 @@ impl ApiError {
         Self::new(Code::InternalError, "")
     }
 
+    /// The body is packed or of another kind: 415.
+    pub(crate) fn packed(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ..Self::new(Code::ValidationFailed, detail)
+        }
+    }
+
+    /// The request did not come to its end: 408.
+    pub(crate) fn too_late(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status: StatusCode::REQUEST_TIMEOUT,
+            ..Self::new(Code::ValidationFailed, detail)
+        }
+    }
+
     /// Adds a member to the answer, such as `candidates`.
     #[must_use]
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
@@ -264,6 +283,12 @@ impl From<ExchangeError> for ApiError {
             ExchangeError::Unauthorized(why) => Self::new(Code::Unauthorized, why),
             ExchangeError::Revoked => Self::new(Code::Revoked, ""),
             ExchangeError::Forbidden(why) => Self::new(Code::Forbidden, why),
+            ExchangeError::TooMuch(seconds) => {
+                Self::new(Code::RateLimited, "this shop's exchanges").retry_after(seconds)
+            }
+            ExchangeError::Busy => {
+                Self::new(Code::NotReady, "too many exchanges at once").retry_after(BUSY_RETRY_S)
+            }
             // The agent tries again whatever it is; what is broken here was logged.
             ExchangeError::Store(error) if error.is_disk_full() => error.into(),
             ExchangeError::Store(error) => {

@@ -11,9 +11,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::sync::SemaphorePermit;
 use vitrina_host::commands::VERSION;
 use vitrina_host::sign::{self, PublicKey, Signature};
+use vitrina_host::tally::TooMuch;
 use vitrina_shared::movement::Kind;
+use vitrina_shared::wire::frame::Opened;
 use vitrina_shared::wire::v1::{
     CertificateV1, HelloV1, OtherLevelV1, OtherShopV1, OthersV1, ReplyV1, WelcomeV1,
 };
@@ -51,6 +54,12 @@ pub(crate) enum ExchangeError {
     /// Proved, and not his to do.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// Proved, and too much of it within a minute.
+    #[error("too much within a minute; again in {0} s")]
+    TooMuch(u32),
+    /// Too many others are being merged.
+    #[error("too many exchanges at once")]
+    Busy,
     /// The store did not take it.
     #[error("the store did not take it")]
     Store(#[source] StoreError),
@@ -68,19 +77,66 @@ impl From<StoreError> for ExchangeError {
     }
 }
 
-/// Answers one exchange; it may wait for up to 25 s.
+impl ExchangeError {
+    /// Whether the sender alone made it fail.
+    pub(crate) fn is_of_the_sender(&self) -> bool {
+        match self {
+            Self::Wire(_) | Self::Unauthorized(_) | Self::Revoked | Self::Forbidden(_) => true,
+            Self::TooMuch(_) | Self::Busy | Self::Store(_) => false,
+        }
+    }
+}
+
+/// Answers one exchange; it may wait for up to 25 s. `prove` is called when the sender has shown who he is.
 ///
 /// # Errors
 ///
 /// [`ExchangeError`]; nothing was kept.
-pub(crate) async fn answer(core: &Arc<Core>, body: Bytes) -> Result<Vec<u8>, ExchangeError> {
-    let outcome = exchange(core, &body).await;
+pub(crate) async fn answer(
+    core: &Arc<Core>,
+    body: Bytes,
+    prove: impl FnOnce(),
+) -> Result<Vec<u8>, ExchangeError> {
+    let outcome = admit(core, &body, prove).await;
     if let Err(error) = &outcome {
         core.metrics.exchange("refused");
         tracing::debug!(
             error = error as &dyn std::error::Error,
             "an exchange was refused"
         );
+    }
+    outcome
+}
+
+/// Finds out who sends a request, and whether he may. A large one waits for its turn to be read: otherwise all cores
+/// would read, and the database, which is the slower part, would begin when they are done.
+async fn admit(
+    core: &Arc<Core>,
+    body: &[u8],
+    prove: impl FnOnce(),
+) -> Result<Vec<u8>, ExchangeError> {
+    let merging = core.callers.merging().ok_or(ExchangeError::Busy)?;
+    let turn = match body.len() {
+        LARGE_BYTES.. => core.reading.acquire().await.ok(),
+        _ => None,
+    };
+    let opened = frame::open(body)?;
+    let certificate = Request::certificate(&opened)?;
+    let shop = proved(core, &certificate, opened.signed, &opened.signature)?;
+    prove();
+    let device = certificate.device;
+    core.callers
+        .may_exchange(&device, body.len())
+        .map_err(|TooMuch(seconds)| ExchangeError::TooMuch(seconds))?;
+    let outcome = match read(core, opened, shop) {
+        Ok(arrived) => {
+            drop(turn);
+            exchange(core, arrived, merging).await
+        }
+        Err(error) => Err(error),
+    };
+    if outcome.as_ref().is_err_and(ExchangeError::is_of_the_sender) {
+        core.callers.refused(device);
     }
     outcome
 }
@@ -95,16 +151,10 @@ struct Arrived {
     newest_sale: Option<TimeMs>,
 }
 
-/// Reads a request. A large one waits for its turn: otherwise all cores would read, and the database, which is the
-/// slower part, would begin when they are done.
-async fn read(core: &Core, body: &[u8]) -> Result<Arrived, ExchangeError> {
-    let _turn = match body.len() {
-        LARGE_BYTES.. => core.reading.acquire().await.ok(),
-        _ => None,
-    };
-    let opened = frame::open(body)?;
+/// Reads a request of a shop that has proved itself.
+fn read(core: &Core, opened: Opened<'_>, shop: ShopId) -> Result<Arrived, ExchangeError> {
     let mut request = Request::read(&opened)?;
-    let shop = proved(core, &request.certificate, opened.signed, &opened.signature)?;
+    drop(opened);
     if request.hello.shop != shop.as_str() {
         return Err(ExchangeError::Unauthorized(
             "the certificate is another shop's",
@@ -126,14 +176,19 @@ async fn read(core: &Core, body: &[u8]) -> Result<Arrived, ExchangeError> {
     })
 }
 
-async fn exchange(core: &Arc<Core>, body: &[u8]) -> Result<Vec<u8>, ExchangeError> {
+/// Keeps what was brought and answers what lacks. Whoever only waits for news is not merging.
+async fn exchange(
+    core: &Arc<Core>,
+    arrived: Arrived,
+    merging: SemaphorePermit<'_>,
+) -> Result<Vec<u8>, ExchangeError> {
     let Arrived {
         request,
         brought,
         mut arrival,
         has_deltas,
         newest_sale,
-    } = read(core, body).await?;
+    } = arrived;
     let started = Instant::now();
     let taken = core.store.receive(brought).await?;
     if has_deltas {
@@ -150,6 +205,7 @@ async fn exchange(core: &Arc<Core>, body: &[u8]) -> Result<Vec<u8>, ExchangeErro
         && found.registers.is_none()
         && !others.is_backlog
         && known_life == Some(found.life);
+    drop(merging);
     if may_wait {
         let wait = Duration::from_millis(request.hello.wait_ms.into()).min(MAX_WAIT);
         if arrival.wait(wait).await == waiters::Ended::Superseded {

@@ -16,6 +16,7 @@ mod error;
 mod exchange;
 mod feed;
 mod keys;
+mod limits;
 mod merge;
 mod metrics;
 mod routes;

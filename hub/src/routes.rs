@@ -26,6 +26,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Extension, Router};
+use vitrina_host::tally::TooMuch;
 
 use crate::auth::{self, ADMIN, Access, ERP, OFFICE, OFFICE_OR_ERP, WEBSITE};
 use crate::error::{ApiError, Code};
@@ -372,16 +373,14 @@ async fn watch(
     match auth::authorize(&guard.hub.core.keys, guard.access, request.headers()) {
         Ok(None) => {}
         Ok(Some(principal)) => {
+            if let Some(Extension(peer)) = &peer {
+                peer.pulse.prove();
+            }
             request.extensions_mut().insert(principal);
         }
-        Err(error) if error.code() == Code::Forbidden => return error.into_response(),
         Err(error) => {
-            let address = peer.map(|Extension(Peer(address))| address);
-            return guard
-                .hub
-                .failures
-                .count(address, std::time::Instant::now(), error)
-                .into_response();
+            let peer = peer.as_ref().map(|Extension(peer)| peer);
+            return failed(&guard.hub, peer, error).into_response();
         }
     }
     let work = caught(next.run(request));
@@ -394,6 +393,22 @@ async fn watch(
         Ok(Some(response)) => response,
         Ok(None) => ApiError::new(Code::InternalError, "").into_response(),
         Err(_) => ApiError::new(Code::NotReady, "the answer took too long").into_response(),
+    }
+}
+
+/// A call that failed to show who makes it: the error it gets, which says less to who fails too often.
+pub(crate) fn failed(hub: &Hub, peer: Option<&Peer>, error: ApiError) -> ApiError {
+    if !matches!(error.code(), Code::Unauthorized | Code::Revoked) {
+        return error;
+    }
+    let address = peer.map(|peer| peer.address);
+    let counted = address.filter(|address| !hub.core.config.limits.is_proxy(*address));
+    match counted.map_or(Ok(()), |address| hub.core.callers.failed(address)) {
+        Ok(()) => error,
+        Err(TooMuch(seconds)) => {
+            ApiError::new(Code::RateLimited, "too many calls without a valid key")
+                .retry_after(seconds)
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 pub(crate) mod body;
 mod connection;
-mod pulse;
 
 use std::future::Future;
 use std::io;
@@ -17,17 +16,13 @@ use axum::Router;
 use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use vitrina_host::doorman::Doorman;
+use vitrina_host::pulse::Pulse;
 
-use crate::auth::Failures;
 use crate::core::Core;
 use crate::routes;
 use crate::view::View;
-use connection::Doorman;
 
-/// Connections at once; the next ones wait in the system's queue.
-const MAX_CONNECTIONS: usize = 16_384;
-/// Connections of one address at once, this machine's own (a proxy's) left out.
-const MAX_PER_ADDRESS: usize = 256;
 /// What is being answered at a stop is answered within this.
 const STOP_TIME: Duration = Duration::from_secs(4);
 /// How often the shops' freshness is looked at.
@@ -41,15 +36,18 @@ pub(crate) struct Hub {
     pub(crate) view: Arc<View>,
     /// The hub stops: nobody waits any longer.
     pub(crate) stop: CancellationToken,
-    /// Who fails to prove himself.
-    pub(crate) failures: Failures,
     /// The description of every route.
     pub(crate) openapi: Bytes,
 }
 
 /// Whose call it is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) IpAddr);
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    /// From where; a proxy's address where there is one.
+    pub(crate) address: IpAddr,
+    /// The connection's; told when the caller shows who he is.
+    pub(crate) pulse: Arc<Pulse>,
+}
 
 impl Hub {
     /// What answers are made of; `view` is filled.
@@ -59,7 +57,6 @@ impl Hub {
             core,
             view,
             stop: CancellationToken::new(),
-            failures: Failures::default(),
             openapi,
         }
     }
@@ -93,7 +90,8 @@ pub(crate) async fn run(
     let hub = Arc::new(Hub::new(core, view));
     hub.view.look(hub.core.now());
     let clock = tokio::spawn(keep_looking(Arc::clone(&hub)));
-    let doorman = Doorman::new(MAX_CONNECTIONS, MAX_PER_ADDRESS);
+    let limits = &hub.core.config.limits;
+    let doorman = Doorman::new(limits.connections, limits.connections_per_address);
     let metrics = metrics_listener.map(|listener| {
         let (doorman, hub) = (Doorman::new(64, 64), Arc::clone(&hub));
         let router = Router::new()

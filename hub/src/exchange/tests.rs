@@ -168,7 +168,7 @@ impl Agent {
             .request(wait_ms)
             .seal(|bytes| self.key.sign(bytes).unwrap().0)
             .unwrap();
-        let answer = super::answer(core, frame.into()).await?;
+        let answer = super::answer(core, frame.into(), || ()).await?;
         let answer = Answer::read(&frame::open(&answer).unwrap()).unwrap();
         self.life = Some(answer.welcome.life);
         self.token.clone_from(&answer.token);
@@ -256,7 +256,7 @@ async fn only_the_holder_of_the_key_speaks_for_the_shop() {
 
     for frame in [stolen, other_shop] {
         assert!(matches!(
-            super::answer(&core, frame.into()).await,
+            super::answer(&core, frame.into(), || ()).await,
             Err(ExchangeError::Unauthorized(_))
         ));
     }

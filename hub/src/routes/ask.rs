@@ -11,21 +11,19 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
+use vitrina_host::depth;
 use vitrina_shared::TimeMs;
 
 use crate::error::{ApiError, Code};
 use crate::feed::Cursor;
-use crate::server::Hub;
+use crate::server::{Hub, Peer};
 use crate::view::json;
 use crate::view::ready::gzip;
 
 /// The most bytes of a body but an import's.
 pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
-/// A body comes within this.
-const BODY_TIME: Duration = Duration::from_secs(30);
-/// Objects and lists in each other.
-const MAX_DEPTH: usize = 16;
 /// A list's page when nothing is said, and at most.
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;
@@ -40,15 +38,19 @@ pub(crate) struct Ask {
     pub(crate) name: String,
     /// The headers.
     pub(crate) headers: HeaderMap,
+    /// Who calls from where; nobody knows in a test without a connection.
+    pub(crate) peer: Option<Peer>,
     /// Behind a lock that nobody shares: a body is not `Sync`, and a handler keeps the call while it waits.
     body: Mutex<Body>,
+    /// The body comes within this.
+    body_time: Duration,
     query: Vec<(String, String)>,
 }
 
 impl FromRequest<Arc<Hub>> for Ask {
     type Rejection = ApiError;
 
-    async fn from_request(mut request: Request, _: &Arc<Hub>) -> Result<Self, ApiError> {
+    async fn from_request(mut request: Request, hub: &Arc<Hub>) -> Result<Self, ApiError> {
         let names: RawPathParams = request
             .extract_parts()
             .await
@@ -60,11 +62,13 @@ impl FromRequest<Arc<Hub>> for Ask {
             .unwrap_or_default();
         let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(request.uri())
             .map_err(|_| ApiError::malformed("the query cannot be read"))?;
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         Ok(Self {
             name,
             headers: parts.headers,
+            peer: parts.extensions.remove(),
             body: Mutex::new(body),
+            body_time: hub.core.config.limits.body.duration(),
             query,
         })
     }
@@ -144,74 +148,69 @@ impl Ask {
         ))
     }
 
-    /// The body as it comes.
-    pub(crate) fn body(self) -> Body {
-        self.body
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The body as JSON.
-    pub(crate) async fn json<T: DeserializeOwned>(self) -> Result<T, ApiError> {
-        let body = self.bytes(MAX_BODY_BYTES).await?;
-        let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
-        if is_too_deep(text) {
-            return Err(ApiError::malformed(
-                "the JSON has too many objects and lists in each other",
-            ));
-        }
-        serde_json::from_slice(text).map_err(|error| {
-            let detail = error.to_string();
-            if error.is_data() {
-                ApiError::invalid(detail)
-            } else {
-                ApiError::malformed(detail)
-            }
-        })
-    }
-
-    /// The body, of at most so many bytes.
-    pub(crate) async fn bytes(self, most: usize) -> Result<Bytes, ApiError> {
+    /// The body as it comes, which must not be packed: what it unpacks to has no limit.
+    pub(crate) fn body(self) -> Result<Body, ApiError> {
         if let Some(coding) = self
             .headers
             .get(header::CONTENT_ENCODING)
             .filter(|coding| *coding != "identity")
         {
             let coding = String::from_utf8_lossy(coding.as_bytes()).into_owned();
-            return Err(ApiError::malformed(format!(
+            return Err(ApiError::packed(format!(
                 "send the body as it is, not packed as {coding}"
             )));
         }
-        let whole =
-            tokio::time::timeout(BODY_TIME, Limited::new(self.body(), most).collect()).await;
-        match whole {
+        Ok(self
+            .body
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The body as JSON.
+    pub(crate) async fn json<T: DeserializeOwned>(self) -> Result<T, ApiError> {
+        let body = self.bytes(MAX_BODY_BYTES).await?;
+        read_json(&body)
+    }
+
+    /// The body, of at most so many bytes.
+    pub(crate) async fn bytes(self, most: usize) -> Result<Bytes, ApiError> {
+        let time = self.body_time;
+        let too_large = || {
+            let words = format!("a body has at most {most} bytes here");
+            ApiError::new(Code::PayloadTooLarge, words)
+        };
+        let body = self.body()?;
+        // Who announces too much need not send it first.
+        if body.size_hint().lower() > most as u64 {
+            return Err(too_large());
+        }
+        let whole = Limited::new(body, most).collect();
+        match tokio::time::timeout(time, whole).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(ApiError::new(
-                Code::PayloadTooLarge,
-                format!("a body has at most {most} bytes here"),
-            )),
+            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
             Ok(Err(_)) => Err(ApiError::malformed("the body ended early")),
-            Err(_) => Err(ApiError::malformed("the body did not come in 30 s")),
+            Err(_) => Err(ApiError::too_late("the body did not come in time")),
         }
     }
 }
 
-fn is_too_deep(text: &[u8]) -> bool {
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
-    for byte in text {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            b'{' | b'[' if !in_text => depth += 1,
-            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > MAX_DEPTH {
-            return true;
-        }
+/// Reads a body of JSON; a byte order mark before it is fine.
+pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    if depth::is_packed(body) {
+        return Err(ApiError::packed("send the JSON as it is, not packed"));
     }
-    false
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if depth::is_too_deep(text) {
+        return Err(ApiError::malformed(depth::TOO_DEEP));
+    }
+    serde_json::from_slice(text).map_err(|error| {
+        let detail = error.to_string();
+        if error.is_data() {
+            ApiError::invalid(detail)
+        } else {
+            ApiError::malformed(detail)
+        }
+    })
 }
 
 /// Whether the caller takes gzip.
@@ -307,13 +306,5 @@ mod tests {
         assert!(asks("gzip") && asks("br, gzip;q=0.5") && asks("*"));
         assert!(!asks("br") && !asks("gzip;q=0") && !asks("gzip; q=0.0"));
         assert!(!takes_gzip(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn deep_json_is_refused_before_it_is_read() {
-        assert!(is_too_deep(&b"[".repeat(17)));
-        assert!(!is_too_deep(
-            br#"{"a":"[[[[[[[[[[[[[[[[[[[[\"[[[","b":[1,[2]]}"#
-        ));
     }
 }

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use vitrina_host::sign;
@@ -21,8 +22,6 @@ use crate::server::Hub;
 
 /// The most bytes of a file.
 const MAX_FILE_BYTES: u64 = 2 << 30;
-/// Bytes keep coming.
-const PIECE_TIME: Duration = Duration::from_secs(30);
 /// The folder where a file lies until it is imported.
 const SPOOL: &str = "spool";
 const MAX_NAME_BYTES: usize = 200;
@@ -37,7 +36,13 @@ pub(crate) async fn start(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respo
         .to_owned();
     let folder = hub.core.data.join(SPOOL);
     let file = spool_path(&folder, &name)?;
-    let stored = store(&folder, &file, ask.body()).await;
+    // Bytes keep coming.
+    let piece_time = hub.core.config.limits.body.duration();
+    let body = ask.body()?;
+    if body.size_hint().lower() > MAX_FILE_BYTES {
+        return Err(too_large());
+    }
+    let stored = store(&folder, &file, body, piece_time).await;
     if let Err(error) = stored {
         let _ = tokio::fs::remove_file(&file).await;
         return Err(error);
@@ -59,6 +64,10 @@ pub(crate) async fn start(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respo
     Ok(response)
 }
 
+fn too_large() -> ApiError {
+    ApiError::new(Code::PayloadTooLarge, "a file has at most 2 GiB")
+}
+
 /// The last part of what the caller calls the file.
 fn plain_name(name: &str) -> Option<&str> {
     let name = name.rsplit(['/', '\\']).next()?.trim();
@@ -76,7 +85,12 @@ fn spool_path(folder: &Path, name: &str) -> Result<PathBuf, ApiError> {
     Ok(folder.join(format!("{}-{name}", sign::hex(&unique))))
 }
 
-async fn store(folder: &Path, file: &Path, mut body: Body) -> Result<(), ApiError> {
+async fn store(
+    folder: &Path,
+    file: &Path,
+    mut body: Body,
+    piece_time: Duration,
+) -> Result<(), ApiError> {
     let io = |error: std::io::Error| {
         if error.kind() == std::io::ErrorKind::StorageFull {
             return ApiError::new(Code::StorageFull, "");
@@ -87,8 +101,8 @@ async fn store(folder: &Path, file: &Path, mut body: Body) -> Result<(), ApiErro
     let mut out = tokio::fs::File::create_new(file).await.map_err(io)?;
     let mut bytes = 0_u64;
     loop {
-        let piece = tokio::time::timeout(PIECE_TIME, body.frame()).await;
-        let piece = match piece.map_err(|_| ApiError::malformed("the body stopped coming"))? {
+        let piece = tokio::time::timeout(piece_time, body.frame()).await;
+        let piece = match piece.map_err(|_| ApiError::too_late("the body stopped coming"))? {
             None => break,
             Some(Ok(piece)) => piece,
             Some(Err(_)) => return Err(ApiError::malformed("the body ended early")),
@@ -98,10 +112,7 @@ async fn store(folder: &Path, file: &Path, mut body: Body) -> Result<(), ApiErro
         };
         bytes = bytes.saturating_add(data.len() as u64);
         if bytes > MAX_FILE_BYTES {
-            return Err(ApiError::new(
-                Code::PayloadTooLarge,
-                "a file has at most 2 GiB",
-            ));
+            return Err(too_large());
         }
         out.write_all(data).await.map_err(io)?;
     }

@@ -1,30 +1,32 @@
 //! Connections: how many, for how long, and what answers them.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
+use vitrina_host::doorman::{Doorman, Place};
+use vitrina_host::pulse::{Pulse, Watched};
 
 use crate::auth::LastShown;
+use crate::error::ApiError;
 use crate::routes;
-use crate::server::pulse::{Patience, Pulse, TICK_MS, Watched};
 use crate::server::{Hub, Peer};
 
 /// The head of a request.
@@ -34,79 +36,6 @@ const MAX_BUFFER_BYTES: usize = 128 << 10;
 /// When the system has no more sockets, this is how long we wait for one.
 const NO_SOCKET_WAIT: Duration = Duration::from_millis(50);
 
-/// Counts who is in.
-#[derive(Clone)]
-pub(crate) struct Doorman {
-    room: Arc<Semaphore>,
-    size: u32,
-    per_address: usize,
-    addresses: Arc<Mutex<HashMap<IpAddr, usize>>>,
-}
-
-/// A connection's place, given back when it ends.
-struct Place {
-    _room: OwnedSemaphorePermit,
-    counted: Option<(IpAddr, Doorman)>,
-}
-
-impl Doorman {
-    pub(crate) fn new(most: usize, per_address: usize) -> Self {
-        let size = u32::try_from(most).unwrap_or(u32::MAX);
-        Self {
-            room: Arc::new(Semaphore::new(most)),
-            size,
-            per_address,
-            addresses: Arc::default(),
-        }
-    }
-
-    /// A place for this address; nothing when it has too many.
-    fn let_in(&self, address: IpAddr, room: OwnedSemaphorePermit) -> Option<Place> {
-        if address.is_loopback() {
-            return Some(Place {
-                _room: room,
-                counted: None,
-            });
-        }
-        let mut addresses = self
-            .addresses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let count = addresses.entry(address).or_insert(0);
-        if *count >= self.per_address {
-            return None;
-        }
-        *count += 1;
-        Some(Place {
-            _room: room,
-            counted: Some((address, self.clone())),
-        })
-    }
-
-    /// Waits until every connection has ended.
-    pub(crate) async fn all_gone(&self) {
-        let _ = self.room.acquire_many(self.size).await;
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let Some((address, doorman)) = self.counted.take() else {
-            return;
-        };
-        let mut addresses = doorman
-            .addresses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = addresses.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
-                addresses.remove(&address);
-            }
-        }
-    }
-}
-
 /// Takes connections for ever.
 pub(crate) async fn accept(
     listener: &TcpListener,
@@ -115,16 +44,23 @@ pub(crate) async fn accept(
     doorman: &Doorman,
 ) {
     loop {
-        let Ok(room) = Arc::clone(&doorman.room).acquire_owned().await else {
+        let Some(room) = doorman.room().await else {
             return;
         };
         match listener.accept().await {
             Ok((stream, from)) => {
-                let Some(place) = doorman.let_in(from.ip().to_canonical(), room) else {
-                    continue;
+                let (address, pulse) = (from.ip().to_canonical(), Arc::new(Pulse::default()));
+                let place = if hub.core.config.limits.is_proxy(address) {
+                    Doorman::let_in_uncounted(room)
+                } else {
+                    let Some(place) = doorman.let_in(address, &pulse, room) else {
+                        continue;
+                    };
+                    place
                 };
                 let (hub, router) = (Arc::clone(hub), router.clone());
-                tokio::spawn(serve(stream, from, hub, router, place));
+                let peer = Peer { address, pulse };
+                tokio::spawn(serve(stream, peer, hub, router, place));
             }
             Err(error) if is_of_the_caller(&error) => {}
             Err(error) => {
@@ -148,26 +84,25 @@ fn is_of_the_caller(error: &io::Error) -> bool {
     )
 }
 
-async fn serve(stream: TcpStream, from: SocketAddr, hub: Arc<Hub>, router: Router, _place: Place) {
+async fn serve(stream: TcpStream, peer: Peer, hub: Arc<Hub>, router: Router, _place: Place) {
     // An answer is one write: waiting for more to send only delays it.
     let _ = stream.set_nodelay(true);
-    let pulse = Arc::new(Pulse::default());
+    let pulse = Arc::clone(&peer.pulse);
     let stop = hub.stop.clone();
+    let patience = hub.core.config.limits.patience();
     let desk = Desk {
         hub,
         router,
-        peer: Peer(from.ip().to_canonical()),
-        pulse: Arc::clone(&pulse),
+        peer,
         last_shown: LastShown::default(),
     };
     let connection = http1::Builder::new()
         .max_buf_size(MAX_BUFFER_BYTES)
         .max_header_size(MAX_HEAD_BYTES)
         .header_read_timeout(None)
-        .serve_connection(Watched::new(stream, Arc::clone(&pulse)), desk);
+        .serve_connection(TokioIo::new(Watched::new(stream, Arc::clone(&pulse))), desk);
     let mut connection = pin!(connection);
-    let mut patience = Patience::default();
-    let mut looks = tokio::time::interval(Duration::from_millis(TICK_MS));
+    let mut run_out = pin!(pulse.run_out(patience));
     let mut is_stopping = false;
     loop {
         tokio::select! {
@@ -177,11 +112,7 @@ async fn serve(stream: TcpStream, from: SocketAddr, hub: Arc<Hub>, router: Route
                 }
                 return;
             }
-            _ = looks.tick() => {
-                if !patience.lasts(&pulse) {
-                    return;
-                }
-            }
+            () = run_out.as_mut() => return,
             () = stop.cancelled(), if !is_stopping => {
                 is_stopping = true;
                 connection.as_mut().graceful_shutdown();
@@ -195,7 +126,6 @@ struct Desk {
     hub: Arc<Hub>,
     router: Router,
     peer: Peer,
-    pulse: Arc<Pulse>,
     last_shown: LastShown,
 }
 
@@ -205,23 +135,47 @@ impl Service<Request<Incoming>> for Desk {
     type Future = Answering;
 
     fn call(&self, mut request: Request<Incoming>) -> Answering {
+        if self.peer.pulse.begin() {
+            self.peer.pulse.end();
+            return Answering::Ready(Some(two_lengths()));
+        }
         if let Some(response) = routes::stock::fast(&self.hub, &self.last_shown, &request) {
-            self.pulse.begin();
-            self.pulse.end();
+            self.peer.pulse.prove();
+            self.peer.pulse.end();
             return Answering::Ready(Some(response.map(Reply::Whole)));
         }
-        self.pulse.begin();
-        request.extensions_mut().insert(self.peer);
-        let (router, pulse) = (self.router.clone(), Arc::clone(&self.pulse));
+        // What follows a body without a length is not read as another request: a proxy in front of us may see its end
+        // elsewhere.
+        let is_last = request.headers().contains_key(header::TRANSFER_ENCODING);
+        request.extensions_mut().insert(self.peer.clone());
+        let (router, pulse) = (self.router.clone(), Arc::clone(&self.peer.pulse));
         Answering::Later(Box::pin(async move {
-            let response = match router.oneshot(request).await {
+            let mut response = match router.oneshot(request).await {
                 Ok(response) => response,
                 Err(never) => match never {},
             };
+            if is_last {
+                close_after(&mut response);
+            }
             pulse.end();
             response.map(Reply::Parts)
         }))
     }
+}
+
+/// Refuses a request of which nobody can say where it ends; nothing more is read of the connection.
+fn two_lengths() -> Response<Reply> {
+    let mut response =
+        ApiError::malformed("the head says Content-Length and Transfer-Encoding; say one of them")
+            .into_response();
+    close_after(&mut response);
+    response.map(Reply::Parts)
+}
+
+fn close_after<B>(response: &mut Response<B>) {
+    response
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// An answer that is there, or one that is being made.

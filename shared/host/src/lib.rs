@@ -9,6 +9,8 @@ pub mod config;
 pub mod control;
 pub mod csv;
 pub mod db;
+pub mod depth;
+pub mod doorman;
 pub mod drop;
 pub mod log;
 pub mod migrate;
@@ -17,7 +19,9 @@ pub mod os;
 pub mod output;
 pub mod package;
 pub mod problem;
+pub mod pulse;
 pub mod sign;
+pub mod tally;
 pub mod text;
 pub mod when;
 

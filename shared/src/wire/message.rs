@@ -137,6 +137,15 @@ impl Request {
         frame::seal(&sections, sign)
     }
 
+    /// Reads nothing but who sends it, so that a stranger costs no more than that.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError`]: there is no certificate, or it cannot be read.
+    pub fn certificate(opened: &Opened<'_>) -> Result<CertificateV1, WireError> {
+        Sections(&opened.sections).one(kind::CERTIFICATE)
+    }
+
     /// Reads an opened frame.
     ///
     /// # Errors
