@@ -9,6 +9,8 @@ use vitrina_host::config::{self, ConfigError, DataFolder, Period};
 use vitrina_host::drop::DropFolder;
 use vitrina_host::output::Lang;
 
+use crate::limits::Limits;
+
 /// The file's name in the data folder.
 pub(crate) const FILE: &str = "agent.toml";
 
@@ -38,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) settle: Option<Period>,
     /// More drop folders.
     pub(crate) drop: Vec<DropFolder>,
+    /// How much a caller may take of the local API.
+    pub(crate) limits: Limits,
 }
 
 /// Which proxy leads to the hub.
@@ -120,6 +124,15 @@ settle = "2s"
 path = "D:\\Exchange"
 take = "copy"
 settle = "5s"
+
+[limits]
+head = "10s"
+body = "30s"
+write = "30s"
+idle = "76s"
+connections = 256
+connections_per_address = 64
+failures_per_minute = 20
 "#;
 
     #[test]

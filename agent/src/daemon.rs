@@ -91,11 +91,9 @@ impl Daemon {
         }
         let stop = CancellationToken::new();
         let parts = TaskTracker::new();
-        let router = local_api::router(
-            core.clone(),
-            Gate::new(address, &core.config().allowed_hosts),
-        );
-        parts.spawn(local_api::serve(listener, router, stop.clone()));
+        let router = local_api::router(core.clone(), Gate::new(address, core.config()));
+        let limits = core.config().limits.clone();
+        parts.spawn(local_api::serve(listener, router, limits, stop.clone()));
         parts.spawn(commands(control, handler, stop.clone()));
         parts.spawn(sync::run(core.clone(), stop.clone()));
         parts.spawn(keep_high_water(core.clone(), stop.clone()));

@@ -18,6 +18,7 @@ mod identity;
 mod inbox;
 mod ingest;
 mod ledger;
+mod limits;
 mod local_api;
 mod receipt;
 mod situation;

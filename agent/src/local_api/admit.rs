@@ -3,13 +3,18 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use vitrina_host::tally::{Tally, TooMuch};
 
+use super::serve::Peer;
 use super::{Api, Problem};
+use crate::config::Config;
 use crate::identity::token_hash;
 use crate::ledger::terminal;
 
@@ -21,12 +26,14 @@ pub(crate) struct Gate {
     listen: SocketAddr,
     allowed: Vec<String>,
     known: Mutex<HashMap<[u8; 32], u64>>,
+    failures: Tally<IpAddr>,
 }
 
 impl Gate {
     /// For an API that listens at `listen`.
-    pub(crate) fn new(listen: SocketAddr, allowed: &[String]) -> Self {
-        let allowed = allowed
+    pub(crate) fn new(listen: SocketAddr, config: &Config) -> Self {
+        let allowed = config
+            .allowed_hosts
             .iter()
             .map(|name| name.to_ascii_lowercase())
             .collect();
@@ -34,7 +41,28 @@ impl Gate {
             listen,
             allowed,
             known: Mutex::new(HashMap::new()),
+            failures: Tally::new(config.limits.failures_per_minute.into()),
         }
+    }
+
+    /// The refusal of a call without a known token; who fails too often is told to wait. This machine itself is not
+    /// counted, and a known token is let in whatever its neighbours did.
+    fn refused(&self, address: IpAddr, now: Instant) -> Problem {
+        if !address.is_loopback()
+            && let Err(TooMuch(seconds)) = self.failures.add(address, 1, now)
+        {
+            return Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limited",
+                "too many calls without a known token",
+            )
+            .retry_after(seconds);
+        }
+        Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "give a terminal's token: Authorization: Bearer …",
+        )
     }
 
     /// Whether `host` (with or without a port) is a name of this agent. A page of another site has that site's name
@@ -117,17 +145,12 @@ pub(super) async fn neighbour(
 /// Lets in who has a terminal's token.
 pub(super) async fn token(
     State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     let given = text(request.headers(), header::AUTHORIZATION).unwrap_or_default();
-    let refused = || {
-        Problem::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
-            "give a terminal's token: Authorization: Bearer …",
-        )
-    };
+    let refused = || api.gate.refused(peer.address, Instant::now());
     let token = given
         .strip_prefix("Bearer ")
         .map(str::trim)
@@ -145,6 +168,7 @@ pub(super) async fn token(
         found.ok_or_else(refused)?;
         api.gate.remember(hash, generation);
     }
+    peer.pulse.prove();
     Ok(next.run(request).await)
 }
 
@@ -158,7 +182,11 @@ mod tests {
 
     #[test]
     fn only_own_names_are_own() {
-        let gate = Gate::new("127.0.0.1:8421".parse().unwrap(), &["Till-Server".into()]);
+        let config = Config {
+            allowed_hosts: vec!["Till-Server".into()],
+            ..Config::default()
+        };
+        let gate = Gate::new("127.0.0.1:8421".parse().unwrap(), &config);
         for own in [
             "127.0.0.1:8421",
             "localhost:8421",
@@ -181,8 +209,25 @@ mod tests {
 
     #[test]
     fn in_the_lan_every_address_is_own_and_no_foreign_name() {
-        let gate = Gate::new("0.0.0.0:8421".parse().unwrap(), &[]);
+        let gate = Gate::new("0.0.0.0:8421".parse().unwrap(), &Config::default());
         assert!(gate.is_own("192.168.1.9:8421"));
         assert!(!gate.is_own("evil.example:8421"));
+    }
+
+    #[test]
+    fn a_neighbour_that_guesses_is_told_to_wait_and_this_machine_is_not() {
+        let gate = Gate::new("0.0.0.0:8421".parse().unwrap(), &Config::default());
+        let now = Instant::now();
+        let refused = |address: &str| {
+            let problem = gate.refused(address.parse().unwrap(), now);
+            axum::response::IntoResponse::into_response(problem)
+        };
+
+        assert!((0..20).all(|_| refused("192.168.1.9").status() == StatusCode::UNAUTHORIZED));
+        let waits = refused("192.168.1.9");
+        assert_eq!(waits.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(waits.headers()[header::RETRY_AFTER], "60");
+        assert_eq!(refused("192.168.1.10").status(), StatusCode::UNAUTHORIZED);
+        assert!((0..50).all(|_| refused("127.0.0.1").status() == StatusCode::UNAUTHORIZED));
     }
 }

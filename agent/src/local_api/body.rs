@@ -1,24 +1,29 @@
 //! Bodies: bounded in size and time, JSON with errors that name the field.
 
-use std::time::Duration;
-
 use axum::body::{Body, Bytes};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
+use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
+use vitrina_host::depth;
 
-use super::Problem;
+use super::{Api, Problem};
 
 /// The most bytes of a body.
 const MAX_BODY: usize = 1 << 20;
-/// How long a body may take to come.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Reads a body.
 ///
 /// # Errors
 ///
-/// 413 above 1 MiB, 408 when it does not come.
-pub(super) async fn read(body: Body) -> Result<Bytes, Problem> {
+/// 413 above 1 MiB, 408 when it does not come, 415 when it is packed: what it unpacks to has no limit.
+pub(super) async fn read(api: &Api, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    if headers
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|coding| coding != "identity")
+    {
+        return Err(packed());
+    }
+    let patience = api.core.config().limits.body.duration();
     let too_large = || {
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -26,7 +31,11 @@ pub(super) async fn read(body: Body) -> Result<Bytes, Problem> {
             "a body has at most 1 MiB",
         )
     };
-    match tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, MAX_BODY)).await {
+    // Who announces too much need not send it first.
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(patience, axum::body::to_bytes(body, MAX_BODY)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(_)) => Err(too_large()),
         Err(_) => Err(Problem::new(
@@ -37,12 +46,30 @@ pub(super) async fn read(body: Body) -> Result<Bytes, Problem> {
     }
 }
 
+fn packed() -> Problem {
+    Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "validation_failed",
+        "send the JSON as it is, not packed",
+    )
+}
+
 /// Reads JSON; a byte order mark before it is accepted.
 ///
 /// # Errors
 ///
-/// 400 where it is no JSON, 422 naming the field where a value is not right.
+/// 400 where it is no JSON or too deep, 415 where it is packed, 422 naming the field where a value is not right.
 pub(super) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if depth::is_packed(bytes) {
+        return Err(packed());
+    }
+    if depth::is_too_deep(bytes) {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "validation_failed",
+            depth::TOO_DEEP,
+        ));
+    }
     let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let mut reader = serde_json::Deserializer::from_slice(text);
     let not_json = |error: &serde_json::Error| {
@@ -124,6 +151,21 @@ mod tests {
         assert!(refused(r#"{"lines":[{}]}"#).contains(r#""field":"lines[0].qty""#));
         assert!(refused("{}").contains(r#""field":"lines""#));
         assert!(refused(r#"{"lines":[{"qty":1,"x":2}]}"#).contains(r#""field":"lines[0].x""#));
+    }
+
+    #[test]
+    fn what_is_packed_or_deep_is_refused_before_it_is_read() {
+        assert!(
+            refused("\x1f\u{8b}").contains(r#""status":400"#),
+            "text is no archive"
+        );
+        let packed = json::<Receipt>(b"\x1f\x8b\x08").unwrap_err();
+        assert!(
+            serde_json::to_string(&packed)
+                .unwrap()
+                .contains(r#""status":415"#)
+        );
+        assert!(refused(&r#"{"lines":[{"qty":"#.repeat(9)).contains("16"));
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let bytes = body::read(body).await?;
+    let bytes = body::read(&api, &headers, body).await?;
     let request: MovementRequest = body::json(&bytes)?;
     let key = idempotency_key(&headers)?;
     let answer = api

@@ -79,6 +79,13 @@ impl Problem {
         self
     }
 
+    /// Tells the caller when to come again.
+    #[must_use]
+    pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
     /// Code and words, for a command line.
     pub(crate) fn in_words(&self) -> String {
         format!("{}: {}", self.code, self.detail)

@@ -39,7 +39,7 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let bytes = body::read(body).await?;
+    let bytes = body::read(&api, &headers, body).await?;
     let request: ReceiptRequest = body::json(&bytes)?;
     if request.lines.is_empty() || request.lines.len() > MAX_LINES {
         return Err(Problem::field(
