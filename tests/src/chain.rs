@@ -55,7 +55,15 @@ pub struct Reply {
 impl Chain {
     /// Starts a hub with a key of each role.
     pub fn start() -> Self {
-        Self::start_on(|data| std::fs::create_dir(data).unwrap())
+        Self::start_with("")
+    }
+
+    /// The same with a `hub.toml`.
+    pub fn start_with(settings: &str) -> Self {
+        Self::start_on(|data| {
+            std::fs::create_dir(data).unwrap();
+            std::fs::write(data.join("hub.toml"), settings).unwrap();
+        })
     }
 
     /// The same on a data folder that `make` makes.

@@ -5,21 +5,22 @@ use vitrina_shared::delta::{Entry, RowTotal};
 use vitrina_shared::movement::{Condition, Key, Kind, Movement};
 use vitrina_shared::wire::v1::{CertificateV1, HealthV1, HelloV1};
 use vitrina_shared::wire::{
-    Answer, CONTENT_TYPE, EnrolAnswer, EnrolRequest, Positions, Reply, Request, frame,
+    Answer, CONTENT_TYPE, EnrolAnswer, EnrolRequest, Positions, Reply as Word, Request, frame,
     positions_hash,
 };
 use vitrina_shared::{Delta, Position, Qty, ReplicaId, Seq, TimeMs, Total};
 
 use vitrina_host::sign::{KeyPair, code_to_bytes};
 
-use crate::http::Http;
-use crate::stats::Random;
+use crate::http::{Http, Reply};
+use crate::sim::random::Random;
 
 /// 2026-01-02T06:00:00Z: before anything that a bench does.
 const OPENED: TimeMs = TimeMs(1_767_333_600_000);
 
 /// The device of one shop.
-pub(crate) struct Device {
+#[derive(Debug)]
+pub struct Device {
     shop: String,
     keys: KeyPair,
     certificate: CertificateV1,
@@ -32,25 +33,12 @@ pub(crate) struct Device {
 
 impl Device {
     /// Enrols a device with a one-time code.
-    pub(crate) fn enrol(http: &mut Http, shop: &str, code: &str, random: &mut Random) -> Self {
-        let mut bytes = || {
-            let mut bytes = [0; 16];
-            bytes[..8].copy_from_slice(&random.next().to_le_bytes());
-            bytes[8..].copy_from_slice(&random.next().to_le_bytes());
-            bytes
-        };
-        let seed: [u8; 32] = [bytes(), bytes()].concat().try_into().unwrap();
+    pub fn enrol(http: &mut Http, shop: &str, code: &str, random: &mut Random) -> Self {
+        let seed: [u8; 32] = [random.id(), random.id()].concat().try_into().unwrap();
         let keys = KeyPair::from_seed(&seed).unwrap();
-        let request = EnrolRequest {
-            code: code_to_bytes(code).unwrap(),
-            device: keys.public().0,
-            version: env!("CARGO_PKG_VERSION").into(),
-            shop: None,
-        };
-        let sealed = request.seal(|signed| keys.sign(signed).unwrap().0).unwrap();
-        let answer = post(http, "/v1/enrol", &sealed);
+        let answer = post(http, "/v1/enrol", &enrolment(&keys, code));
         let enrolled = EnrolAnswer::read(&frame::open(&answer).unwrap()).unwrap();
-        let replica = ReplicaId(bytes());
+        let replica = ReplicaId(random.id());
         Self {
             shop: shop.into(),
             certificate: enrolled.certificate,
@@ -58,14 +46,22 @@ impl Device {
             replica,
             head: replica.origin(),
             token: None,
-            boot: bytes(),
+            boot: random.id(),
             keys,
         }
     }
 
+    /// The frame of an exchange that is signed rightly and speaks for another shop, which is refused.
+    pub fn nonsense(&mut self) -> Vec<u8> {
+        let honest = std::mem::replace(&mut self.shop, "S999".into());
+        let frame = self.heartbeat();
+        self.shop = honest;
+        frame
+    }
+
     /// The frame of a first exchange that brings the opening of these barcodes, at most 5,000, in their order, as an
     /// agent writes it; and the movements' canonical bytes.
-    pub(crate) fn opening(&mut self, stock: &[(String, i64)]) -> (Vec<u8>, Vec<Vec<u8>>) {
+    pub fn opening(&mut self, stock: &[(String, i64)]) -> (Vec<u8>, Vec<Vec<u8>>) {
         let mut sorted = stock.to_vec();
         sorted.sort();
         let base = self.head;
@@ -110,7 +106,7 @@ impl Device {
     }
 
     /// The frame of an exchange that has nothing to say but that the shop is well.
-    pub(crate) fn heartbeat(&self) -> Vec<u8> {
+    pub fn heartbeat(&self) -> Vec<u8> {
         self.request(Vec::new(), Vec::new(), 0)
     }
 
@@ -150,9 +146,9 @@ impl Device {
     }
 
     /// Reads an answer: the hub must hold all that this device has.
-    pub(crate) fn heard(&mut self, answer: &[u8]) {
+    pub fn heard(&mut self, answer: &[u8]) {
         let answer = Answer::read(&frame::open(answer).unwrap()).unwrap();
-        let is_merged = |reply: &Reply| matches!(reply, Reply::Merged { skip: 0, .. });
+        let is_merged = |word: &Word| matches!(word, Word::Merged { skip: 0, .. });
         assert!(answer.replies.iter().all(is_merged), "{:?}", answer.replies);
         let own = answer.positions.iter().find(|(r, _)| *r == self.replica);
         assert!(own.is_none_or(|(_, at)| *at == self.head));
@@ -162,11 +158,21 @@ impl Device {
     }
 }
 
+/// The frame that asks for a device's certificate.
+pub fn enrolment(keys: &KeyPair, code: &str) -> Vec<u8> {
+    let request = EnrolRequest {
+        code: code_to_bytes(code).unwrap(),
+        device: keys.public().0,
+        version: env!("CARGO_PKG_VERSION").into(),
+        shop: None,
+    };
+    request.seal(|signed| keys.sign(signed).unwrap().0).unwrap()
+}
+
 /// Posts a frame and gives the answer's frame. A hub that is busy is asked again when it says.
-pub(crate) fn post(http: &mut Http, path: &str, sealed: &[u8]) -> Vec<u8> {
-    let headers = format!("Content-Type: {CONTENT_TYPE}\r\nAccept: {CONTENT_TYPE}\r\n");
+pub fn post(http: &mut Http, path: &str, sealed: &[u8]) -> Vec<u8> {
     loop {
-        let reply = http.call("POST", path, &headers, sealed);
+        let reply = send(http, path, sealed);
         if reply.status != 503 {
             assert_eq!(reply.status, 200, "{path}: {}", reply.text());
             return reply.body;
@@ -174,4 +180,10 @@ pub(crate) fn post(http: &mut Http, path: &str, sealed: &[u8]) -> Vec<u8> {
         let seconds = reply.header("retry-after").parse().unwrap_or(1);
         std::thread::sleep(std::time::Duration::from_secs(seconds));
     }
+}
+
+/// Posts a frame and gives whatever is answered.
+pub fn send(http: &mut Http, path: &str, sealed: &[u8]) -> Reply {
+    let headers = format!("Content-Type: {CONTENT_TYPE}\r\nAccept: {CONTENT_TYPE}\r\n");
+    http.call("POST", path, &headers, sealed)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Nothing here takes longer; a bench that hangs must end.
@@ -10,30 +10,34 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A connection to one server.
 #[derive(Debug)]
-pub(crate) struct Http {
+pub struct Http {
     address: String,
+    /// The address of this machine that it comes from, where that matters.
+    from: Option<SocketAddr>,
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// How often it had to connect anew, because the server had closed.
+    pub reconnected: u32,
     /// Bytes sent so far, heads and bodies.
-    pub(crate) sent: u64,
+    pub sent: u64,
     /// Bytes received so far.
-    pub(crate) received: u64,
+    pub received: u64,
 }
 
 /// An answer.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub struct Reply {
     /// The status.
-    pub(crate) status: u16,
+    pub status: u16,
     /// The head as it came.
-    pub(crate) head: String,
+    pub head: String,
     /// The body.
-    pub(crate) body: Vec<u8>,
+    pub body: Vec<u8>,
 }
 
 impl Reply {
     /// A header's value; empty where it is not there.
-    pub(crate) fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         let is_named = |line: &&str| {
             line.split_once(':')
                 .is_some_and(|(found, _)| found.eq_ignore_ascii_case(name))
@@ -46,32 +50,43 @@ impl Reply {
     }
 
     /// The body as JSON.
-    pub(crate) fn json(&self) -> serde_json::Value {
+    pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
     /// The body as text.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
 impl Http {
     /// Connects to `http://HOST:PORT`.
-    pub(crate) fn to(url: &str) -> Self {
+    pub fn to(url: &str) -> Self {
+        Self::open(url, None)
+    }
+
+    /// The same from another loopback address, such as `127.0.0.2`: another caller to whoever counts by addresses.
+    pub fn from(address: &str, url: &str) -> Self {
+        Self::open(url, Some(format!("{address}:0").parse().unwrap()))
+    }
+
+    fn open(url: &str, from: Option<SocketAddr>) -> Self {
         let address = url.strip_prefix("http://").unwrap().to_owned();
         Self {
-            stream: connect(&address),
+            stream: connect(&address, from),
             address,
+            from,
             buffer: Vec::with_capacity(1 << 16),
+            reconnected: 0,
             sent: 0,
             received: 0,
         }
     }
 
     /// Sends a request and reads its answer. `headers` are whole lines; the length is added.
-    pub(crate) fn call(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Reply {
+    pub fn call(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Reply {
         let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
         request.push_str(headers);
         if method != "GET" {
@@ -84,7 +99,8 @@ impl Http {
         if let Some(reply) = self.exchange(&bytes) {
             return reply;
         }
-        self.stream = connect(&self.address);
+        self.stream = connect(&self.address, self.from);
+        self.reconnected += 1;
         self.exchange(&bytes).expect("the server answers")
     }
 
@@ -149,10 +165,33 @@ impl Http {
     }
 }
 
-fn connect(address: &str) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
+/// A plain connection, from one of this machine's addresses where that matters.
+pub fn connect(address: &str, from: Option<SocketAddr>) -> TcpStream {
+    let stream = match from {
+        None => TcpStream::connect(address).unwrap(),
+        Some(from) => connect_from(from, address.parse().unwrap()),
+    };
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// The standard library connects from any address; tokio's sockets can be told.
+fn connect_from(from: SocketAddr, to: SocketAddr) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .unwrap();
+    let stream = std::thread::scope(|scope| {
+        let connecting = async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(from).unwrap();
+            socket.connect(to).await.unwrap().into_std().unwrap()
+        };
+        // A thread of its own: a test's runtime may be around us.
+        scope.spawn(|| runtime.block_on(connecting)).join().unwrap()
+    });
+    stream.set_nonblocking(false).unwrap();
     stream
 }
 

@@ -10,11 +10,14 @@
 
 pub mod binaries;
 pub mod chain;
+pub mod device;
 pub mod files;
 pub mod fixtures;
+pub mod http;
 pub mod link;
 pub mod process;
 pub mod sim;
+pub mod system;
 pub mod wait;
 
 pub use chain::{Chain, Shop};

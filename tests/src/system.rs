@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 /// Memory of a process, in bytes: what it has now.
-pub(crate) fn rss(id: u32) -> Option<u64> {
+pub fn rss(id: u32) -> Option<u64> {
     status(id, "VmRSS:")
 }
 
 /// The most memory it ever had.
-pub(crate) fn peak_rss(id: u32) -> Option<u64> {
+pub fn peak_rss(id: u32) -> Option<u64> {
     status(id, "VmHWM:")
 }
 
@@ -20,7 +20,7 @@ fn status(id: u32, name: &str) -> Option<u64> {
 }
 
 /// The time its threads, ended ones too, had on processors so far; in steps of 10 ms.
-pub(crate) fn cpu(id: u32) -> Option<Duration> {
+pub fn cpu(id: u32) -> Option<Duration> {
     let text = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     // The name, in brackets, may have blanks.
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
@@ -29,6 +29,12 @@ pub(crate) fn cpu(id: u32) -> Option<Duration> {
 }
 
 /// Megabytes as people write them.
-pub(crate) fn megabytes(bytes: u64) -> f64 {
+#[expect(clippy::cast_precision_loss, reason = "no process has petabytes")]
+pub fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1_000_000.0
+}
+
+/// How many files and sockets it has open.
+pub fn handles(id: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{id}/fd")).map_or(0, Iterator::count)
 }

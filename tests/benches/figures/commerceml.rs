@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use vitrina_host::cml;
 
 use crate::Plan;
-use crate::process::{megabytes, peak_rss};
 use crate::site::Site;
 use crate::stats::{Random, barcodes, median};
 use crate::table::{Row, Table, Verdict};
+use vitrina_tests::system::{megabytes, peak_rss};
 
 /// Runs the figure.
 pub(crate) fn run(plan: Plan, table: &mut Table) {

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use vitrina_tests::Chain;
 
-use crate::device::{Device, post};
-use crate::http::Http;
 use crate::raw::ShopRows;
 use crate::stats::Random;
+use vitrina_tests::device::{Device, post};
+use vitrina_tests::http::Http;
 
 /// A stock of a shop: barcodes and units.
 pub(crate) type Stock = Vec<(String, i64)>;
@@ -57,7 +57,7 @@ impl Fleet {
             .cli(&["shop", "add", "--from", &from, "--out", &out])
             .ok();
         let mut http = Http::to(&chain.url);
-        let mut random = Random::new(11);
+        let mut random = vitrina_tests::sim::random::Random::new(11);
         let devices = read_codes(&std::fs::read_to_string(codes).unwrap())
             .iter()
             .map(|(shop, code)| Device::enrol(&mut http, shop, code, &mut random))

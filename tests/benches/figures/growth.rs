@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use crate::Plan;
 use crate::fleet::{Fleet, stocks};
 use crate::idle::rest;
-use crate::process::{cpu, megabytes, rss};
 use crate::site::{Site, Website};
 use crate::stats::{Random, barcodes, median, ms, percentile};
 use crate::table::{Row, Table, Verdict};
+use vitrina_tests::system::{cpu, megabytes, rss};
 
 const SHOPS: usize = 24;
 const EACH: usize = 2_000;

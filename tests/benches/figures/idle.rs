@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use crate::Plan;
 use crate::local_sale::history;
-use crate::process::{cpu, megabytes, rss};
 use crate::sale_visible::{BARCODES, PIECES};
 use crate::site::Site;
 use crate::stats::{Random, barcodes};
 use crate::table::{Row, Table, Verdict};
+use vitrina_tests::system::{cpu, megabytes, rss};
 
 /// Movements in the ledger, the openings among them.
 const MOVEMENTS: usize = 100_000;

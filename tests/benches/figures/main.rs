@@ -16,16 +16,13 @@
 
 mod bootstrap;
 mod commerceml;
-mod device;
 mod fleet;
 mod growth;
-mod http;
 mod idle;
 mod local_sale;
 mod merge;
 mod nginx;
 mod offline;
-mod process;
 mod raw;
 mod read;
 mod recovery;

@@ -11,12 +11,12 @@ use vitrina_tests::Chain;
 
 use crate::Plan;
 use crate::fleet::{Alive, Fleet, Stock, stocks};
-use crate::http::Http;
 use crate::nginx::Nginx;
 use crate::site::Website;
 use crate::stats::{Random, median};
 use crate::table::{Row, Table, Verdict};
 use crate::wrk::{Load, is_there};
+use vitrina_tests::http::Http;
 
 /// Runs the figure.
 pub(crate) fn run(plan: Plan, table: &mut Table) {

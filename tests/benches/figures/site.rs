@@ -8,7 +8,7 @@ use serde_json::json;
 use vitrina_tests::process::{Server, run};
 use vitrina_tests::{Chain, Link};
 
-use crate::http::{Http, Reply};
+use vitrina_tests::http::{Http, Reply};
 
 /// The shop of all figures that have one.
 const SHOP: &str = "S001";
