@@ -355,13 +355,16 @@ async fn the_metrics_are_free_at_their_own_address_and_nothing_else_is() {
         .build()
         .expect("a client");
 
-    let metrics = http
-        .get(format!("{free}/metrics"))
-        .send()
-        .await
-        .expect("an answer");
-    assert_eq!(metrics.status(), StatusCode::OK);
-    let text = metrics.text().await.expect("a text");
+    // That the shop's books are fresh goes to the hub with the exchange after the one that brought the movements.
+    let text = until("the age of the shop's books", || async {
+        let metrics = http.get(format!("{free}/metrics")).send().await;
+        let metrics = metrics.expect("an answer");
+        assert_eq!(metrics.status(), StatusCode::OK);
+        let text = metrics.text().await.expect("a text");
+        let is_known = text.contains("vitrina_shop_source_age_seconds{shop=\"S001\"}");
+        if is_known { Ok(text) } else { Err(text) }
+    })
+    .await;
     for name in [
         "vitrina_shop_lag_seconds{shop=\"S001\"}",
         "vitrina_shop_source_age_seconds{shop=\"S001\"}",
