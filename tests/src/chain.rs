@@ -1,5 +1,6 @@
 //! A small chain: one hub and its shops, in a throw-away folder.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use reqwest::{Client, Method, StatusCode};
@@ -184,6 +185,20 @@ impl Chain {
         shop.cli(&["enrol", "--hub", &shop.link.url, "--code", &code])
             .ok();
         shop
+    }
+
+    /// Adds so many shops at once, `S0001` and on; their one-time codes.
+    pub fn add_shops(&self, count: usize) -> Vec<(String, String)> {
+        let mut list = String::from("shop;name\n");
+        for number in 1..=count {
+            writeln!(list, "S{number:04};Shop {number}").unwrap();
+        }
+        let (shops, codes) = (self.path("shops.csv"), self.path("codes.csv"));
+        std::fs::write(&shops, list).unwrap();
+        let (from, out) = (shops.display().to_string(), codes.display().to_string());
+        self.cli(&["shop", "add", "--from", &from, "--out", &out])
+            .ok();
+        read_codes(&std::fs::read_to_string(codes).unwrap())
     }
 
     /// `GET` with the website's key.
@@ -405,4 +420,18 @@ fn find(folder: &Path, name: &str) -> Option<PathBuf> {
         }
     }
     None
+}
+
+fn read_codes(text: &str) -> Vec<(String, String)> {
+    let mut lines = text.trim_start_matches('\u{feff}').lines();
+    let head = lines.next().expect("a header");
+    let mark = if head.contains(';') { ';' } else { ',' };
+    let place = |name: &str| head.split(mark).position(|column| column.trim() == name);
+    let (shop, code) = (place("shop").unwrap(), place("code").unwrap());
+    lines
+        .map(|line| {
+            let cells: Vec<&str> = line.split(mark).collect();
+            (cells[shop].trim().to_owned(), cells[code].trim().to_owned())
+        })
+        .collect()
 }

@@ -178,19 +178,19 @@ pub fn connect(address: &str, from: Option<SocketAddr>) -> TcpStream {
 
 /// The standard library connects from any address; tokio's sockets can be told.
 fn connect_from(from: SocketAddr, to: SocketAddr) -> TcpStream {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()
-        .unwrap();
-    let stream = std::thread::scope(|scope| {
-        let connecting = async {
+    let connecting = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
             let socket = tokio::net::TcpSocket::new_v4().unwrap();
             socket.bind(from).unwrap();
             socket.connect(to).await.unwrap().into_std().unwrap()
-        };
-        // A thread of its own: a test's runtime may be around us.
-        scope.spawn(|| runtime.block_on(connecting)).join().unwrap()
-    });
+        })
+    };
+    // A thread of its own: a test's runtime may be around us.
+    let stream = std::thread::spawn(connecting).join().unwrap();
     stream.set_nonblocking(false).unwrap();
     stream
 }

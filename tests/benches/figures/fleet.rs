@@ -1,7 +1,6 @@
 //! A hub and many shops that speak the exchange.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -46,19 +45,10 @@ impl Fleet {
     /// Starts a hub, adds so many shops at once and enrols a device for each.
     pub(crate) fn start(shops: usize) -> Self {
         let chain = Chain::start();
-        let mut list = String::from("shop;name\n");
-        for number in 1..=shops {
-            writeln!(list, "S{number:04};Shop {number}").unwrap();
-        }
-        let (shops, codes) = (chain.path("shops.csv"), chain.path("codes.csv"));
-        std::fs::write(&shops, list).unwrap();
-        let (from, out) = (shops.display().to_string(), codes.display().to_string());
-        chain
-            .cli(&["shop", "add", "--from", &from, "--out", &out])
-            .ok();
         let mut http = Http::to(&chain.url);
         let mut random = vitrina_tests::sim::random::Random::new(11);
-        let devices = read_codes(&std::fs::read_to_string(codes).unwrap())
+        let devices = chain
+            .add_shops(shops)
             .iter()
             .map(|(shop, code)| Device::enrol(&mut http, shop, code, &mut random))
             .collect();
@@ -227,18 +217,4 @@ fn shop_rows(known: &mut HashMap<String, i64>, stock: &Stock, bodies: Vec<Vec<u8
         movements,
         totals,
     }
-}
-
-fn read_codes(text: &str) -> Vec<(String, String)> {
-    let mut lines = text.trim_start_matches('\u{feff}').lines();
-    let head = lines.next().expect("a header");
-    let mark = if head.contains(';') { ';' } else { ',' };
-    let place = |name: &str| head.split(mark).position(|column| column.trim() == name);
-    let (shop, code) = (place("shop").unwrap(), place("code").unwrap());
-    lines
-        .map(|line| {
-            let cells: Vec<&str> = line.split(mark).collect();
-            (cells[shop].trim().to_owned(), cells[code].trim().to_owned())
-        })
-        .collect()
 }
