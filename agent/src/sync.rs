@@ -29,8 +29,6 @@ use exchange::{Ended, Errand, Wait};
 
 /// A hub that took our credentials away is asked so often whether it gave them back.
 const REVOKED: Duration = Duration::from_secs(30);
-/// The longest patience that a busy hub may ask of us.
-const PATIENCE_MAX: Duration = Duration::from_mins(1);
 /// Agents that start in one instant, after a power cut in a mall, spread over so long.
 const SPREAD_MS: u64 = 300;
 /// What a hub repeats although it was done is not done again in a tight loop.
@@ -224,8 +222,8 @@ impl Keeper {
             self.rest_for_news(AFTER_SUPERSEDED + Duration::from_millis(random() % 1_000))
                 .await;
         } else if taken.retry_ms > 0 {
-            self.rest(Duration::from_millis(taken.retry_ms.into()).min(PATIENCE_MAX))
-                .await;
+            let asked = Duration::from_millis(taken.retry_ms.into());
+            self.rest(backoff::asked(asked, random())).await;
         } else if brought > 0 && !moved && !self.is_fresh {
             // The hub took nothing of what was brought: it builds an index, or something is wrong that only time heals.
             let pause = self.backoff.next(random());
@@ -311,7 +309,7 @@ impl Keeper {
             SyncError::Hub(error) => error.retry_after().unwrap_or_default(),
             _ => Duration::ZERO,
         };
-        self.rest(pause.max(asked.min(PATIENCE_MAX))).await;
+        self.rest(pause.max(backoff::asked(asked, random()))).await;
     }
 
     async fn wait_for_enrolment(&self, at_most: Duration) {

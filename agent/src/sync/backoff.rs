@@ -8,6 +8,16 @@ const BASE_MS: u64 = 250;
 /// The longest wait: with the time one attempt takes, an agent is back within 30 s of the hub's return.
 const CAP_MS: u64 = 20_000;
 
+/// The longest patience that a busy hub may ask of us: with its spread it is 30 s.
+const ASKED_CAP: Duration = Duration::from_secs(24);
+
+/// The wait that a busy hub asks for: that and up to a quarter more, because it asks the same of everybody at once.
+pub(super) fn asked(span: Duration, random: u64) -> Duration {
+    let span = span.min(ASKED_CAP);
+    let spread = u64::try_from(span.as_millis() / 4).unwrap_or_default();
+    span + Duration::from_millis(random % (spread + 1))
+}
+
 /// Waits that grow with every failure, spread so that a fleet does not come back in one instant.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
@@ -49,6 +59,18 @@ mod tests {
 
         backoff.reset();
         assert!(backoff.next(0) <= Duration::from_millis(BASE_MS));
+    }
+
+    #[test]
+    fn what_a_busy_hub_asks_for_is_kept_spread_and_never_more_than_half_a_minute() {
+        let second = Duration::from_secs(1);
+
+        assert_eq!(asked(Duration::ZERO, 7), Duration::ZERO);
+        assert!(
+            (0..1_000).all(|random| (second..=second * 5 / 4).contains(&asked(second, random)))
+        );
+        assert_ne!(asked(second, 3), asked(second, 200));
+        assert!(asked(60 * second, u64::MAX) <= 30 * second);
     }
 
     #[test]
