@@ -9,6 +9,11 @@ use vitrina_host::config::Period;
 use vitrina_host::pulse::Patience;
 use vitrina_host::tally::{Tally, TooMuch};
 
+/// Every body has so many bytes without asking, so that a sale comes through whoever sends what else.
+pub(crate) const FREE_BODY_BYTES: usize = 16 << 10;
+/// Room for bodies is counted in such pieces.
+const BODY_PIECE: usize = 4 << 10;
+
 /// `[limits]` of `hub.toml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -37,6 +42,8 @@ pub(crate) struct Limits {
     pub(crate) exchange_mib_per_minute: u32,
     /// Exchanges that are merged at once, waiting for news not counted; further ones are told to come again.
     pub(crate) merges: usize,
+    /// Memory for bodies that are on their way, in MiB; the first 16 KiB of each are free, more waits for room.
+    pub(crate) bodies_mib: u32,
 }
 
 impl Default for Limits {
@@ -56,6 +63,7 @@ impl Default for Limits {
             exchange_mib_per_minute: 256,
             // More than a chain has shops: only what is no chain is turned away.
             merges: 256,
+            bodies_mib: 32,
         }
     }
 }
@@ -87,6 +95,8 @@ pub(crate) struct Callers {
     refused: Tally<[u8; 32]>,
     bytes: Tally<[u8; 32]>,
     merges: Semaphore,
+    /// Room for bodies, in pieces of [`BODY_PIECE`].
+    bodies: Semaphore,
 }
 
 impl Callers {
@@ -97,6 +107,8 @@ impl Callers {
             refused: Tally::new(limits.failed_exchanges_per_minute.into()),
             bytes: Tally::new(u64::from(limits.exchange_mib_per_minute) << 20),
             merges: Semaphore::new(limits.merges.min(Semaphore::MAX_PERMITS)),
+            // One body must fit.
+            bodies: Semaphore::new(((limits.bodies_mib.max(1) as usize) << 20) / BODY_PIECE),
         }
     }
 
@@ -125,6 +137,14 @@ impl Callers {
     /// An exchange of this device was refused, by its own fault.
     pub(crate) fn refused(&self, device: [u8; 32]) {
         let _ = self.refused.add(device, 1, Instant::now());
+    }
+
+    /// Waits for room for a body of so many bytes. All of it at once: two bodies that each wait for the other's room
+    /// would wait for ever.
+    pub(crate) async fn room_for(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
+        let pieces = u32::try_from(bytes.div_ceil(BODY_PIECE)).unwrap_or(u32::MAX);
+        // It is never closed.
+        self.bodies.acquire_many(pieces).await.ok()
     }
 
     /// A turn to merge, given back when it is dropped; nothing when too many have one.
@@ -176,6 +196,19 @@ mod tests {
 
         assert!(callers.may_exchange(&[1; 32], 2 << 20).is_ok());
         assert!(callers.may_exchange(&[1; 32], 1).is_err());
+    }
+
+    #[tokio::test]
+    async fn bodies_wait_for_room() {
+        let callers = Callers::new(&limits("[limits]\nbodies_mib = 1"));
+        let first = callers.room_for(1 << 20).await;
+
+        let waits = callers.room_for(1);
+        let waits = tokio::time::timeout(std::time::Duration::from_millis(20), waits);
+        assert!(waits.await.is_err());
+
+        drop(first);
+        assert!(callers.room_for(1).await.is_some());
     }
 
     #[test]

@@ -9,8 +9,8 @@ use axum::body::Body;
 use axum::extract::{FromRequest, Query, RawPathParams, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 use vitrina_host::depth;
@@ -18,6 +18,7 @@ use vitrina_shared::TimeMs;
 
 use crate::error::{ApiError, Code};
 use crate::feed::Cursor;
+use crate::limits::{Callers, FREE_BODY_BYTES};
 use crate::server::{Hub, Peer};
 use crate::view::json;
 use crate::view::ready::gzip;
@@ -42,8 +43,7 @@ pub(crate) struct Ask {
     pub(crate) peer: Option<Peer>,
     /// Behind a lock that nobody shares: a body is not `Sync`, and a handler keeps the call while it waits.
     body: Mutex<Body>,
-    /// The body comes within this.
-    body_time: Duration,
+    hub: Arc<Hub>,
     query: Vec<(String, String)>,
 }
 
@@ -68,7 +68,7 @@ impl FromRequest<Arc<Hub>> for Ask {
             headers: parts.headers,
             peer: parts.extensions.remove(),
             body: Mutex::new(body),
-            body_time: hub.core.config.limits.body.duration(),
+            hub: Arc::clone(hub),
             query,
         })
     }
@@ -174,7 +174,8 @@ impl Ask {
 
     /// The body, of at most so many bytes.
     pub(crate) async fn bytes(self, most: usize) -> Result<Bytes, ApiError> {
-        let time = self.body_time;
+        let hub = Arc::clone(&self.hub);
+        let time = hub.core.config.limits.body.duration();
         let too_large = || {
             let words = format!("a body has at most {most} bytes here");
             ApiError::new(Code::PayloadTooLarge, words)
@@ -184,14 +185,41 @@ impl Ask {
         if body.size_hint().lower() > most as u64 {
             return Err(too_large());
         }
-        let whole = Limited::new(body, most).collect();
-        match tokio::time::timeout(time, whole).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        match tokio::time::timeout(time, gather(&hub.core.callers, body, most)).await {
+            Ok(Ok(Some(body))) => Ok(body),
+            Ok(Ok(None)) => Err(too_large()),
             Ok(Err(_)) => Err(ApiError::malformed("the body ended early")),
             Err(_) => Err(ApiError::too_late("the body did not come in time")),
         }
     }
+}
+
+/// A body in one piece, as far as there is room for it; nothing when it is longer than `most`.
+async fn gather(
+    callers: &Callers,
+    mut body: Body,
+    most: usize,
+) -> Result<Option<Bytes>, axum::Error> {
+    let (mut whole, mut room) = (BytesMut::new(), None);
+    let announced = body.size_hint().exact();
+    let announced = announced.map_or(most, |bytes| usize::try_from(bytes).unwrap_or(most));
+    while let Some(frame) = body.frame().await {
+        // Trailers are nobody's.
+        let Ok(piece) = frame?.into_data() else {
+            continue;
+        };
+        let length = whole.len() + piece.len();
+        if length > most {
+            return Ok(None);
+        }
+        if length > FREE_BODY_BYTES && room.is_none() {
+            room = callers.room_for(announced).await;
+            // Once: a buffer that grows by doubling leaves as much again behind.
+            whole.reserve(announced.saturating_sub(whole.len()));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(Some(whole.freeze()))
 }
 
 /// Reads a body of JSON; a byte order mark before it is fine.
