@@ -1,4 +1,5 @@
-//! The line between an agent and the hub: a TCP proxy that counts bytes, and that a test cuts and mends.
+//! The line between an agent and the hub: a TCP proxy that counts bytes, that a test cuts and mends, at any byte, and
+//! that answers for the hub where it is asked to.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -12,6 +13,9 @@ use tokio::sync::Notify;
 const UP: u8 = 0;
 const CUT: u8 = 1;
 const DEAF: u8 = 2;
+const ANSWERS: u8 = 3;
+/// No byte is the last one.
+const NEVER: u64 = u64::MAX;
 
 /// A line to one address.
 #[derive(Debug)]
@@ -25,9 +29,28 @@ pub struct Link {
 struct State {
     mode: AtomicU8,
     changed: Notify,
-    up: AtomicU64,
-    down: AtomicU64,
+    up: Count,
+    down: Count,
     first: Mutex<Option<Instant>>,
+    /// What is answered instead of the hub, and when it was.
+    answer: Mutex<String>,
+    answered: Mutex<Vec<Instant>>,
+}
+
+/// Bytes of one direction, and behind which of them the connection that carries it is cut, once.
+#[derive(Debug)]
+struct Count {
+    carried: AtomicU64,
+    last: AtomicU64,
+}
+
+/// A direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// To the hub.
+    Up,
+    /// From the hub.
+    Down,
 }
 
 /// The lines' own runtime: they carry on while a test waits for a command.
@@ -52,9 +75,11 @@ impl Link {
         let state = Arc::new(State {
             mode: AtomicU8::new(UP),
             changed: Notify::new(),
-            up: AtomicU64::new(0),
-            down: AtomicU64::new(0),
+            up: Count::new(),
+            down: Count::new(),
             first: Mutex::new(None),
+            answer: Mutex::default(),
+            answered: Mutex::default(),
         });
         let shared = Arc::clone(&state);
         lines().spawn(async move {
@@ -76,6 +101,33 @@ impl Link {
         self.set(DEAF);
     }
 
+    /// Cuts the connection that carries the byte after the next `bytes`, in that direction, and no other.
+    pub fn cut_after(&self, way: Way, bytes: u64) {
+        let count = self.state.count(way);
+        let carried = count.carried.load(Ordering::SeqCst);
+        count.last.store(carried + bytes, Ordering::SeqCst);
+    }
+
+    /// Whether that cut is still to come.
+    pub fn will_cut(&self, way: Way) -> bool {
+        self.state.count(way).last.load(Ordering::SeqCst) != NEVER
+    }
+
+    /// Whatever is asked is answered so, and the hub hears nothing: `503 Service Unavailable` and header lines, each
+    /// with its end.
+    pub fn answer(&self, status: &str, headers: &str) {
+        let answer =
+            format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n{headers}\r\n");
+        *self.state.answer.lock().unwrap() = answer;
+        self.state.answered.lock().unwrap().clear();
+        self.set(ANSWERS);
+    }
+
+    /// When that was answered so far.
+    pub fn answered(&self) -> Vec<Instant> {
+        self.state.answered.lock().unwrap().clone()
+    }
+
     /// Mends it.
     pub fn mend(&self) {
         *self.state.first.lock().unwrap() = None;
@@ -84,8 +136,8 @@ impl Link {
 
     /// Bytes that went up to the hub and down from it so far.
     pub fn carried(&self) -> (u64, u64) {
-        let count = |bytes: &AtomicU64| bytes.load(Ordering::SeqCst);
-        (count(&self.state.up), count(&self.state.down))
+        let count = |way| self.state.count(way).carried.load(Ordering::SeqCst);
+        (count(Way::Up), count(Way::Down))
     }
 
     /// When the first byte went up since the line was mended last.
@@ -99,14 +151,39 @@ impl Link {
     }
 }
 
-impl State {
-    fn count_up(&self, count: usize) {
-        self.up.fetch_add(count as u64, Ordering::SeqCst);
-        self.first.lock().unwrap().get_or_insert_with(Instant::now);
+impl Count {
+    fn new() -> Self {
+        Self {
+            carried: AtomicU64::new(0),
+            last: AtomicU64::new(NEVER),
+        }
     }
 
-    fn count_down(&self, count: usize) {
-        self.down.fetch_add(count as u64, Ordering::SeqCst);
+    /// How many of so many bytes are carried; fewer where the cut is among them, which then has happened.
+    fn take(&self, bytes: usize) -> usize {
+        let carried = self.carried.load(Ordering::SeqCst);
+        let room = self.last.load(Ordering::SeqCst).saturating_sub(carried);
+        let taken = usize::try_from(room).map_or(bytes, |room| bytes.min(room));
+        if taken < bytes {
+            self.last.store(NEVER, Ordering::SeqCst);
+        }
+        self.carried.fetch_add(taken as u64, Ordering::SeqCst);
+        taken
+    }
+}
+
+impl State {
+    fn count(&self, way: Way) -> &Count {
+        match way {
+            Way::Up => &self.up,
+            Way::Down => &self.down,
+        }
+    }
+
+    fn took_up(&self, count: usize) -> usize {
+        let taken = self.up.take(count);
+        self.first.lock().unwrap().get_or_insert_with(Instant::now);
+        taken
     }
 }
 
@@ -124,11 +201,22 @@ async fn carry(mut near: TcpStream, target: String, state: Arc<State>) {
         let changed = state.changed.notified();
         match state.mode.load(Ordering::SeqCst) {
             CUT => return,
+            ANSWERS => {
+                tokio::select! {
+                    read = near.read(&mut up) => {
+                        if read.is_ok_and(|count| count > 0) {
+                            answer_for(near, &state).await;
+                        }
+                        return;
+                    }
+                    () = changed => {}
+                }
+            }
             mode => tokio::select! {
                 read = near.read(&mut up) => match read {
                     Ok(count) if count > 0 => {
-                        state.count_up(count);
-                        if far.write_all(&up[..count]).await.is_err() {
+                        let taken = state.took_up(count);
+                        if far.write_all(&up[..taken]).await.is_err() || taken < count {
                             return;
                         }
                     }
@@ -137,10 +225,13 @@ async fn carry(mut near: TcpStream, target: String, state: Arc<State>) {
                 read = far.read(&mut down) => match read {
                     Ok(count) if count > 0 => {
                         // A lost answer ends the connection, as a proxy's time-out would.
-                        if mode == DEAF || near.write_all(&down[..count]).await.is_err() {
+                        if mode == DEAF {
                             return;
                         }
-                        state.count_down(count);
+                        let taken = state.down.take(count);
+                        if near.write_all(&down[..taken]).await.is_err() || taken < count {
+                            return;
+                        }
                     }
                     _ => return,
                 },
@@ -148,4 +239,14 @@ async fn carry(mut near: TcpStream, target: String, state: Arc<State>) {
             },
         }
     }
+}
+
+/// Answers instead of the hub, and reads what else comes, so that the answer is not lost with a reset.
+async fn answer_for(mut near: TcpStream, state: &State) {
+    let answer = state.answer.lock().unwrap().clone();
+    state.answered.lock().unwrap().push(Instant::now());
+    let _ = near.write_all(answer.as_bytes()).await;
+    let _ = near.shutdown().await;
+    let mut rest = [0; 1 << 12];
+    while near.read(&mut rest).await.is_ok_and(|count| count > 0) {}
 }

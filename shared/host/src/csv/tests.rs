@@ -162,6 +162,42 @@ fn a_bad_line_brings_its_raw_text_capped() {
 }
 
 #[test]
+fn a_line_without_end_is_one_bad_line_and_is_not_kept() {
+    let endless = std::io::repeat(b'x').take(40 << 20);
+    let file = b"barcode;qty\n"
+        .chain(endless)
+        .chain(&b"\n2000018987155;1\n"[..]);
+    let mut reader = CsvReader::open(file).unwrap();
+
+    assert!(matches!(
+        reader.next_line().unwrap(),
+        Some(Line::Bad(BadRow { line: 2, reason: BadReason::RecordTooLong, raw })) if raw.len() <= MAX_RAW_BYTES
+    ));
+    assert!(reader.record.raw().len() <= MAX_RECORD_BYTES + 1);
+    assert!(matches!(reader.next_line().unwrap(), Some(Line::Row(row)) if row.line() == 3));
+}
+
+#[test]
+fn a_quote_without_end_is_an_error_before_the_rest_is_read() {
+    let file = b"barcode;qty\n\"".chain(std::io::repeat(b'x'));
+    let mut reader = CsvReader::open(file).unwrap();
+
+    assert!(matches!(
+        reader.next_line(),
+        Err(CsvError::UnclosedQuote { line: 2 })
+    ));
+}
+
+#[test]
+fn a_line_of_ten_thousand_fields_is_one_bad_line() {
+    let file = format!("barcode;qty\n{}\n2000018987155;1\n", "1;".repeat(10_000));
+    assert_eq!(
+        outline(file.as_bytes(), Column::Barcode).unwrap(),
+        ["2!wrong_field_count", "3:2000018987155"]
+    );
+}
+
+#[test]
 fn quotes_hold_separators_quotes_and_line_ends() {
     let file =
         "barcode;name;qty\n1;\"Кольцо; \"\"Луч\"\"\r\nбелое\";1\n2;Серьги 17\" ;2\n3;\"\";3\n";
