@@ -6,6 +6,8 @@
 //! `doctor`, `daemon`, [`cli`].
 
 pub mod cli;
+#[cfg(fuzzing)]
+pub mod stranger;
 
 mod certificate;
 mod config;

@@ -4,7 +4,7 @@
 //! no CORS, and foreign `Host` and `Origin` are refused, so that a web page on the shop PC cannot sell.
 
 mod admit;
-mod body;
+pub(crate) mod body;
 mod metrics;
 pub(crate) mod movements;
 mod page;

@@ -23,4 +23,6 @@ mod routes;
 mod server;
 mod shops;
 mod store;
+#[cfg(fuzzing)]
+pub mod stranger;
 mod view;

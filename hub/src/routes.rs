@@ -1,10 +1,10 @@
 //! Every route of the hub, in one table: the router, who may call, and the description at `/openapi.json` are made
 //! of it.
 
-mod admin;
+pub(crate) mod admin;
 mod articles;
-mod ask;
-mod batch;
+pub(crate) mod ask;
+pub(crate) mod batch;
 mod changes;
 mod explain;
 mod health;

@@ -10,6 +10,7 @@
 
 pub mod binaries;
 pub mod chain;
+pub mod damage;
 pub mod device;
 pub mod files;
 pub mod fixtures;

@@ -59,7 +59,7 @@ fn packed() -> Problem {
 /// # Errors
 ///
 /// 400 where it is no JSON or too deep, 415 where it is packed, 422 naming the field where a value is not right.
-pub(super) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if depth::is_packed(bytes) {
         return Err(packed());
     }

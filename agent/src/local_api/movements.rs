@@ -204,7 +204,7 @@ pub(super) fn missing_key() -> Problem {
 }
 
 /// The hash of what a request says, whatever its blanks and the order of its members.
-pub(super) fn content_hash(request: &impl Serialize) -> [u8; 32] {
+pub(crate) fn content_hash(request: &impl Serialize) -> [u8; 32] {
     sign::sha256(&serde_json::to_vec(request).unwrap_or_default())
 }
 

@@ -16,9 +16,10 @@ use crate::server::Hub;
 use crate::shops::{self, NewShop};
 use crate::view::json::time_text;
 
+/// A key to be made.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewKey {
+pub(crate) struct NewKey {
     name: String,
     role: Role,
 }

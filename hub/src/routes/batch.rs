@@ -17,9 +17,10 @@ use crate::view::ready::Wanted;
 /// So many items at once.
 const MAX_BARCODES: usize = 500;
 
+/// Which items.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Batch {
+pub(crate) struct Batch {
     barcodes: Vec<String>,
 }
 
