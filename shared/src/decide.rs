@@ -102,7 +102,7 @@ pub fn admit<E>(
         let divergent = chains.get(low).copied().unwrap_or(base.chain);
         return Ok(Outcome::Fork {
             common,
-            skip: low,
+            skip: low + usize::from(planted::is("fork_skips_one_too_many")),
             branch: replica.branch(common, divergent),
         });
     }
@@ -180,6 +180,15 @@ pub enum Acknowledged {
     /// forgets what it thought acknowledged (unless a `Duplicate` of this answer proves a later place) and shows the
     /// log from there, so that the difference is found.
     HubAhead,
+}
+
+impl Acknowledged {
+    /// Whether the agent must mint a new replica, when it is its current one.
+    pub fn ends_own_replica(self) -> bool {
+        let is_planted = planted::is("own_replica_is_used_again")
+            || planted::is("extended_replica_is_used_again");
+        self == Self::HubAhead && !is_planted
+    }
 }
 
 /// Reads the hub's position of a replica whose own log ends at `head`.
@@ -263,7 +272,7 @@ pub fn take<E>(
         let own = chain_at(common.next())?;
         if own != *theirs && !planted::is("difference_is_known") {
             return Ok(Taking::Branch {
-                common,
+                common: Seq(common.0 + u64::from(planted::is("common_is_one_too_far"))),
                 skip,
                 branch: replica.branch(common, own),
             });
@@ -299,7 +308,7 @@ pub fn judge_life(own: HubLife, evidence: Evidence) -> LifeVerdict {
     let contradicts = if evidence.life == own {
         !evidence.on_history && !planted::is("hub_rollback_is_not_seen")
     } else {
-        evidence.life.ordinal >= own.ordinal
+        evidence.life.ordinal >= own.ordinal && !planted::is("newer_life_is_no_evidence")
     };
     if contradicts {
         LifeVerdict::Behind {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Qty;
+use crate::{Qty, planted};
 
 /// Units ever added and ever removed. Both only grow; the join is the larger of each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,10 +31,15 @@ impl Total {
                 .filter(|sum| i64::try_from(*sum).is_ok())
                 .ok_or(Overflow)
         };
-        Ok(Self {
+        let after = Self {
             p: grow(self.p, qty.added())?,
             n: grow(self.n, qty.removed())?,
-        })
+        };
+        if planted::is("stock_is_clamped_at_zero") {
+            let n = after.n.min(after.p);
+            return Ok(Self { n, ..after });
+        }
+        Ok(after)
     }
 
     /// The join: losing, repeating and reordering totals is harmless.

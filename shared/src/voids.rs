@@ -62,8 +62,11 @@ pub enum Standing {
 
 /// The dot of an id that counts: the smallest, if the id stands.
 pub fn counting(dots: impl IntoIterator<Item = Dot>, standing: Standing) -> Option<Dot> {
+    let dots = dots.into_iter();
     match standing {
-        Standing::Stands => dots.into_iter().min(),
+        Standing::Stands if planted::is("largest_dot_counts") => dots.max(),
+        Standing::Named if planted::is("voids_are_ignored") => dots.min(),
+        Standing::Stands => dots.min(),
         Standing::Named | Standing::Superseded => None,
     }
 }

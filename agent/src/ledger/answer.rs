@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 use vitrina_shared::decide::{Acknowledged, acknowledge};
 use vitrina_shared::wire::{Answer, Reply};
-use vitrina_shared::{Key, Position, ReplicaId, Seq, ShopId, TimeMs};
+use vitrina_shared::{Key, Position, ReplicaId, Seq, ShopId, TimeMs, planted};
 
 use super::ask::Sent;
 use super::state::HubSide;
@@ -146,7 +146,8 @@ fn take_movements(
     let current = replica::current_or_mint(conn, now)?;
     let mut must_mint = current.is_doubted;
     for (id, hub) in &answer.positions {
-        must_mint |= !read_position(conn, *id, *hub, now)? && *id == current.id;
+        let known = read_position(conn, *id, *hub, now)?;
+        must_mint |= known.ends_own_replica() && *id == current.id;
     }
     for reply in &answer.replies {
         if let Reply::Duplicate { replica, upto } = reply
@@ -176,7 +177,7 @@ fn take_movements(
             }
         }
     }
-    if must_mint {
+    if must_mint && !planted::is("agent_goes_on_where_the_hub_is_ahead") {
         taken.minted = Some(replica::mint(conn, now)?);
     }
     if source_changed {
@@ -186,29 +187,24 @@ fn take_movements(
     Ok(())
 }
 
-/// Acknowledges up to the hub's position where it lies on our log; otherwise remembers that it does not. Whether it
-/// does.
+/// Acknowledges up to the hub's position where it lies on our log; otherwise remembers that it does not.
 fn read_position(
     conn: &Connection,
     id: ReplicaId,
     hub: Position,
     now: TimeMs,
-) -> Result<bool, LedgerError> {
+) -> Result<Acknowledged, LedgerError> {
     let no = match replica::find(conn, id)? {
         Some(no) => no,
-        None if hub.seq == Seq(0) => return Ok(true),
+        None if hub.seq == Seq(0) => return Ok(Acknowledged::UpTo(Seq(0))),
         None => replica::find_or_add(conn, id, now)?,
     };
-    match acknowledged(conn, no, id, hub)? {
-        Acknowledged::UpTo(seq) => {
-            replica::set_acked(conn, no, seq)?;
-            Ok(true)
-        }
-        Acknowledged::HubAhead => {
-            replica::set_behind(conn, no)?;
-            Ok(false)
-        }
+    let known = acknowledged(conn, no, id, hub)?;
+    match known {
+        Acknowledged::UpTo(seq) => replica::set_acked(conn, no, seq)?,
+        Acknowledged::HubAhead => replica::set_behind(conn, no)?,
     }
+    Ok(known)
 }
 
 fn acknowledged(

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use vitrina_shared::delta::{Delta, Entry, MAX_DELTA_MOVEMENTS, RowTotal};
 use vitrina_shared::wire::v1::{DisagreementV1, QuarantinedV1};
 use vitrina_shared::wire::{Positions, positions_hash};
-use vitrina_shared::{HubLife, Position, ReplicaId, Seq, Total};
+use vitrina_shared::{HubLife, Position, ReplicaId, Seq, Total, planted};
 
 use super::replica::{self, Held};
 use super::{LedgerError, disagreement, int, log, quarantine, state, uint};
@@ -102,7 +102,7 @@ pub(crate) fn ask(conn: &Connection, ask: &Ask) -> Result<Asked, LedgerError> {
         &replicas,
         show_all || unseen || ask.show == Show::All,
     )?;
-    let deltas = deltas(conn, &replicas, ask)?;
+    let deltas = deltas(conn, own, &replicas, ask)?;
     let brought: u64 = deltas.iter().map(|delta| delta.entries.len() as u64).sum();
     let pending = replicas
         .iter()
@@ -159,11 +159,21 @@ fn positions(
 }
 
 /// What the hub lacks, replica by replica, from where it has acknowledged.
-fn deltas(conn: &Connection, replicas: &[Held], ask: &Ask) -> Result<Vec<Delta>, LedgerError> {
+fn deltas(
+    conn: &Connection,
+    own: ReplicaId,
+    replicas: &[Held],
+    ask: &Ask,
+) -> Result<Vec<Delta>, LedgerError> {
     let mut movements = ask.movements.min(MAX_DELTA_MOVEMENTS);
     let mut bytes = ask.bytes;
     let mut deltas = Vec::new();
-    for held in replicas.iter().filter(|held| held.head.seq > held.acked) {
+    let is_own = |held: &&Held| !planted::is("agent_relays_only_its_own") || held.id == own;
+    for held in replicas
+        .iter()
+        .filter(is_own)
+        .filter(|held| held.head.seq > held.acked)
+    {
         if movements == 0 {
             break;
         }

@@ -6,6 +6,7 @@ use vitrina_shared::registers::Source;
 use vitrina_shared::stock::Level;
 use vitrina_shared::{
     Barcode, Condition, Details, Key, Kind, Movement, MovementId, Qty, ReplicaId, Seq, TimeMs,
+    planted,
 };
 
 use super::desk::Novelty;
@@ -283,6 +284,10 @@ impl Desk<'_> {
         };
         let is_same =
             |found: &&Found| found.id == names.id || is_same_count(&found.movement, &movement);
+        let is_same = |found: &&Found| {
+            let contradicts = planted::is("agent_takes_a_contradiction_for_a_repeat");
+            (is_same(found) || contradicts) && !planted::is("agent_books_a_repeat")
+        };
         if let Some(same) = same_key.iter().find(is_same) {
             let booked = same.booked(self.conn)?;
             let is_named = !same.counts && standing::is_targeted(self.conn, same.id)?;
@@ -295,7 +300,8 @@ impl Desk<'_> {
         if standing::is_targeted(self.conn, names.id)? {
             return Ok(Outcome::Refused(Refusal::VoidedBefore { held: None }));
         }
-        if let Some(existing) = same_key.first() {
+        let contradicts = |found: &&Found| found.id != names.id;
+        if let Some(existing) = same_key.iter().find(contradicts) {
             return Ok(Outcome::Refused(Refusal::Conflict(existing.existing())));
         }
         let is_inside = |opened: &TimeMs| matches!(booking.at, At::Said(at) if at <= *opened);

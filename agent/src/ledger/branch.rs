@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use vitrina_shared::decide::{self, Outcome, Taking};
 use vitrina_shared::delta::{Delta, Entry};
-use vitrina_shared::{Chain, ReplicaId, Seq, ShopId, TimeMs};
+use vitrina_shared::{Chain, ReplicaId, Seq, ShopId, TimeMs, planted};
 
 use super::log::{self, Place, Tail};
 use super::{LedgerError, replica};
@@ -53,7 +53,9 @@ pub(super) fn take(
             branch,
         } => {
             let tail = take_off(conn, no, common, head.seq)?;
-            store(conn, shop, branch, &tail, now)?;
+            if !planted::is("agent_drops_a_forked_tail") {
+                store(conn, shop, branch, &tail, now)?;
+            }
             (skip, Some(branch))
         }
     };

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use vitrina_shared::movement::{Details, Words};
 use vitrina_shared::registers::{Item, kind};
 use vitrina_shared::wire::v1::RegisterV1;
-use vitrina_shared::{Barcode, ShopId};
+use vitrina_shared::{Barcode, ShopId, planted};
 
 use super::{LedgerError, int, log};
 
@@ -55,13 +55,24 @@ pub(super) fn apply(
     upto: u64,
     generation: i64,
 ) -> Result<bool, LedgerError> {
+    let generation = if planted::is("agent_lets_the_old_price_win") {
+        0
+    } else {
+        generation
+    };
     let mut settings_changed = false;
     for register in list {
         let changed = apply_one(conn, register, generation)?;
         settings_changed |= changed && register.kind == kind::SETTINGS;
     }
-    conn.prepare_cached(UPTO)?.execute([int(upto)])?;
+    keep_cursor(conn, upto)?;
     Ok(settings_changed)
+}
+
+/// Registers are held up to here.
+pub(super) fn keep_cursor(conn: &Connection, upto: u64) -> Result<(), LedgerError> {
+    conn.prepare_cached(UPTO)?.execute([int(upto)])?;
+    Ok(())
 }
 
 fn apply_one(

@@ -8,7 +8,7 @@ use std::fmt;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use vitrina_host::sign::random_bytes;
 use vitrina_shared::decide::Shown;
-use vitrina_shared::{Chain, Position, ReplicaId, Seq, TimeMs};
+use vitrina_shared::{Chain, Position, ReplicaId, Seq, TimeMs, planted};
 
 use super::{LedgerError, int, uint};
 
@@ -165,7 +165,7 @@ pub(super) fn greet(conn: &Connection, home: &Home, now: TimeMs) -> Result<Greet
                 .unwrap_or(Doubt::HighWater)
         })
     };
-    let Some(doubt) = doubt else {
+    let Some(doubt) = doubt.filter(|_| !planted::is("agent_ignores_its_doubt")) else {
         return Ok(Greeting::Same);
     };
     conn.execute(DOUBT, [doubt.word()])?;

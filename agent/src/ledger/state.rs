@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use vitrina_shared::registers::{Settings, Source, kind};
-use vitrina_shared::{HubLife, ShopId, TimeMs};
+use vitrina_shared::{HubLife, ShopId, TimeMs, planted};
 
 use super::{LedgerError, int, register, replica, uint};
 
@@ -171,8 +171,16 @@ pub(super) fn hub_side(conn: &Connection) -> Result<HubSide, LedgerError> {
 
 /// A new life of the hub: it may hold nothing of what an earlier one acknowledged, and writes all registers anew.
 pub(super) fn begin_life(conn: &Connection, life: HubLife) -> Result<(), LedgerError> {
+    let keeps = planted::is("agent_keeps_the_cursor_of_another_life");
+    let kept = keeps.then(|| hub_side(conn)).transpose()?;
     conn.prepare_cached(SET_LIFE)?
         .execute(params![int(life.ordinal), life.random])?;
+    if let Some(kept) = kept {
+        register::keep_cursor(conn, kept.registers)?;
+    }
+    if planted::is("agent_keeps_acknowledgements_of_another_life") {
+        return Ok(());
+    }
     replica::forget_acked(conn)
 }
 

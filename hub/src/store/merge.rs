@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::params;
-use vitrina_shared::{Barcode, TimeMs};
+use vitrina_shared::{Barcode, TimeMs, planted};
 
 use super::log::{self, CHAIN_EVERY, Log};
 use super::sqlite::Txn;
@@ -278,6 +278,9 @@ fn move_part(part: &mut Part, row: &Row, last: u64) -> Result<bool, StoreError> 
     };
     part.total.p = add(part.total.p, row.sum.p)?;
     part.total.n = add(part.total.n, row.sum.n)?;
+    if let Some(claimed) = row.claimed.filter(|_| planted::is("hub_believes_a_row")) {
+        part.total = claimed;
+    }
     part.last = last;
     if let Some(words) = row.said.after(part.words.as_deref()) {
         part.words = Some(words);

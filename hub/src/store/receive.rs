@@ -5,7 +5,7 @@ use vitrina_shared::decide::{self, Evidence, LifeVerdict, Outcome, Shown};
 use vitrina_shared::freshness::Heard;
 use vitrina_shared::wire::Reply;
 use vitrina_shared::wire::v1::{DisagreementV1, HealthV1, QuarantinedV1};
-use vitrina_shared::{HubLife, ReplicaId, Seq, ShopId, TimeMs};
+use vitrina_shared::{HubLife, ReplicaId, Seq, ShopId, TimeMs, planted};
 
 use super::log::{self, Log};
 use super::sqlite::Txn;
@@ -120,7 +120,7 @@ pub(super) fn receive(txn: &mut Txn<'_>, brought: &mut Brought) -> Result<Taken,
 }
 
 fn must_be_of(log: Option<&Log>, shop: u32) -> Result<(), StoreError> {
-    if log.is_some_and(|log| log.shop != shop) {
+    if log.is_some_and(|log| log.shop != shop) && !planted::is("hub_takes_foreign_logs") {
         Err(StoreError::ForeignReplica)
     } else {
         Ok(())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
-use vitrina_shared::{Barcode, Condition, Details, Money, TimeMs, Total};
+use vitrina_shared::{Barcode, Condition, Details, Money, TimeMs, Total, planted};
 
 use super::StoreError;
 use super::log::Log;
@@ -129,7 +129,11 @@ pub(super) fn numbers(parts: &[Part], correction: Correction) -> Option<Numbers>
         .max()
         .and_then(|(.., words)| words.cloned());
     (!parts.is_empty()).then(|| Numbers {
-        on_hand: sellable.saturating_add(unavailable),
+        on_hand: if planted::is("hub_clamps_at_zero") {
+            sellable.saturating_add(unavailable).max(0)
+        } else {
+            sellable.saturating_add(unavailable)
+        },
         unavailable,
         said,
     })

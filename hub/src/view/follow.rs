@@ -1,6 +1,6 @@
 //! What changed since a position: for the website, and for the other shops.
 
-use vitrina_shared::Barcode;
+use vitrina_shared::{Barcode, planted};
 
 use crate::feed::Subject;
 use crate::view::{View, flat};
@@ -98,6 +98,9 @@ impl View {
             }
             for entry in entries {
                 if page.rows.len() >= limit {
+                    if planted::is("hub_skips_what_does_not_fit_a_page") {
+                        page.upto = head;
+                    }
                     return page;
                 }
                 page.upto = entry.pos;

@@ -240,13 +240,12 @@ impl Ledger {
         let mut is_behind = false;
         for (replica, hub) in &answer.positions {
             let logs = &self.logs;
-            let seq = match decide::acknowledge(logs.head(*replica), *hub, logs.chains(*replica)) {
-                Ok(Acknowledged::UpTo(seq)) => seq,
-                Ok(Acknowledged::HubAhead) => {
-                    is_behind |= *replica == self.own;
-                    Seq(0)
-                }
-                Err(never) => match never {},
+            let known = decide::acknowledge(logs.head(*replica), *hub, logs.chains(*replica))
+                .unwrap_or_else(|never| match never {});
+            is_behind |= *replica == self.own && known.ends_own_replica();
+            let seq = match known {
+                Acknowledged::UpTo(seq) => seq,
+                Acknowledged::HubAhead => Seq(0),
             };
             self.acked.insert(*replica, seq);
         }

@@ -3,7 +3,7 @@
 use crate::hash::Hash;
 use crate::movement::Movement;
 use crate::time::Day;
-use crate::{MovementId, ShopId};
+use crate::{MovementId, ShopId, planted};
 
 /// The most bytes of a till, a receipt number or an idempotency key.
 pub const MAX_KEY_TEXT_BYTES: usize = 128;
@@ -133,12 +133,15 @@ impl Key {
     pub(crate) fn hash(&self, shop: &ShopId, movement: &Movement) -> KeyHash {
         let flags = self.flags();
         let mut body = Vec::with_capacity(64);
-        self.write_body(&mut body);
+        self.planted()
+            .as_ref()
+            .unwrap_or(self)
+            .write_body(&mut body);
         let mut hash = Hash::of("vitrina.key.1")
             .with(shop.as_str().as_bytes())
             .with(&[flags, self.tag()])
             .with(&body);
-        if flags & KIND != 0 {
+        if flags & KIND != 0 && !planted::is("receipts_have_no_kind") {
             hash = hash.with(&[movement.kind.number()]);
         }
         if flags & BARCODE != 0 {
@@ -152,14 +155,31 @@ impl Key {
         KeyHash(hash.half())
     }
 
+    /// What a planted bug takes for this key.
+    fn planted(&self) -> Option<Self> {
+        let (no_day, no_till) = ("receipts_have_no_day", "receipts_have_no_till");
+        if !planted::is(no_day) && !planted::is(no_till) {
+            return None;
+        }
+        let mut key = self.clone();
+        if let Self::Receipt { till, day, .. } = &mut key {
+            if planted::is(no_day) {
+                day.0 = 0;
+            } else {
+                *till = Box::default();
+            }
+        }
+        Some(key)
+    }
+
     /// The identity that follows from the key.
     pub(crate) fn id(&self, shop: &ShopId, movement: &Movement) -> MovementId {
         let flags = self.flags();
         let mut hash = Hash::of("vitrina.movement.1").with(&self.hash(shop, movement).0);
-        if flags & SCANNED != 0 {
+        if flags & SCANNED != 0 && !planted::is("ids_have_no_text") {
             hash = hash.with(movement.scanned_text().as_str().as_bytes());
         }
-        if flags & QTY != 0 {
+        if flags & QTY != 0 && !planted::is("ids_have_no_quantity") {
             hash = hash.with(&movement.qty.units().to_le_bytes());
         }
         MovementId(hash.half())
