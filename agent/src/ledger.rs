@@ -20,6 +20,7 @@ pub(crate) mod disagreement;
 pub(crate) mod file;
 mod found;
 mod guard;
+pub mod lab;
 mod log;
 pub(crate) mod numbers;
 pub(crate) mod others;

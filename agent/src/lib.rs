@@ -28,3 +28,5 @@ mod source;
 mod status;
 mod stock_json;
 mod sync;
+
+pub use ledger::lab;

@@ -2,6 +2,7 @@
 //! can be put back as a disk is.
 #![expect(
     clippy::missing_panics_doc,
+    clippy::indexing_slicing,
     reason = "a store that is led astray panics: that is how the simulator finds out"
 )]
 
@@ -19,6 +20,7 @@ use vitrina_shared::wire::v1::{CertificateV1, EnrolV1};
 use vitrina_shared::wire::{EnrolAnswer, frame};
 use vitrina_shared::{Barcode, HubLife, Money, ShopId};
 
+use crate::config::FILE;
 use crate::core::{Core, Init, database};
 use crate::exchange::{self, ExchangeError};
 use crate::feed::Cursor;
@@ -61,6 +63,9 @@ pub struct Lab {
 impl Lab {
     /// A hub in a folder.
     pub fn open(folder: &Path) -> Self {
+        // What a device may do in a minute of the clock is another's test.
+        let config = "[limits]\nfailed_exchanges_per_minute = 1000000\n";
+        fs::write(folder.join(FILE), config).expect("its folder");
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
@@ -122,12 +127,13 @@ impl Lab {
     ///
     /// [`Refused`]; nothing was kept.
     pub fn exchange(&self, bytes: &[u8]) -> Result<Vec<u8>, Refused> {
-        let answer = exchange::answer(self.core(), bytes.to_vec().into());
+        let answer = exchange::answer(self.core(), bytes.to_vec().into(), || ());
         self.runtime.block_on(answer).map_err(|error| match error {
             ExchangeError::Wire(_) => Refused::Frame,
             ExchangeError::Revoked => Refused::Revoked,
             ExchangeError::Unauthorized(_) | ExchangeError::Forbidden(_) => Refused::Forbidden,
             ExchangeError::Store(error) => panic!("the hub's store: {error:?}"),
+            ExchangeError::TooMuch(_) | ExchangeError::Busy => panic!("the hub: {error:?}"),
         })
     }
 
@@ -203,6 +209,12 @@ impl Lab {
         };
         let written = self.core().store.write_catalogue(vec![row]);
         self.runtime.block_on(written).expect("its store");
+    }
+
+    /// What is said of every item, by barcode.
+    pub fn items(&self) -> BTreeMap<String, Vec<u8>> {
+        let items = self.runtime.block_on(self.core().store.items());
+        items.expect("its store")
     }
 
     /// Copies the database and the trace beside it to a file.

@@ -16,6 +16,7 @@ mod error;
 mod exchange;
 mod feed;
 mod keys;
+pub mod lab;
 mod limits;
 mod merge;
 mod metrics;

@@ -26,11 +26,13 @@ mod totals;
 mod verify;
 mod voids;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serializer;
 use vitrina_host::when;
-use vitrina_shared::{HubLife, ShopId, TimeMs};
+use vitrina_shared::delta::Entry;
+use vitrina_shared::{HubLife, ReplicaId, ShopId, TimeMs};
 
 use crate::change::{Change, FeedHead, ShopRow};
 use crate::keys::{KeyRow, Role};
@@ -499,6 +501,23 @@ impl Store {
     pub(crate) async fn repair(&self, shop: ShopId) -> Result<u64, StoreError> {
         match self {
             Self::Sqlite(store) => store.write(move |txn| repair::repair(txn, &shop)).await,
+        }
+    }
+
+    /// Every movement that is held of a shop, by replica.
+    pub(crate) async fn logs(
+        &self,
+        shop: ShopId,
+    ) -> Result<Vec<(ReplicaId, Vec<Entry>)>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| log::whole(conn, &shop)).await,
+        }
+    }
+
+    /// What is said of every item, by barcode.
+    pub(crate) async fn items(&self) -> Result<BTreeMap<String, Vec<u8>>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(registers::items).await,
         }
     }
 

@@ -76,6 +76,12 @@ impl Delta {
             .collect()
     }
 
+    /// The position after the last movement.
+    pub fn end(&self) -> Position {
+        let entries = self.entries.iter();
+        entries.fold(self.base, |at, entry| at.then(&entry.bytes))
+    }
+
     /// The place after the last movement.
     pub fn last_seq(&self) -> Seq {
         Seq(self.base.seq.0 + self.entries.len() as u64)

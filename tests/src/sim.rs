@@ -3,17 +3,19 @@
 //! seed is a run.
 //!
 //! The decisions are `vitrina_shared::decide`'s and every byte goes through the real codec. The stores are
-//! `vitrina_shared::memory`.
+//! `vitrina_shared::memory`; for a part of the seeds the real ones, over SQL.
 
 mod checks;
 mod config;
 mod faults;
+mod hub;
 mod line;
 mod machine;
 mod malice;
 mod peace;
 pub mod random;
 pub mod regressions;
+mod run;
 mod shrink;
 mod story;
 mod till;
@@ -21,6 +23,7 @@ mod website;
 mod world;
 
 pub use config::{Config, Fault};
+pub use run::{Report, run, run_real};
 pub use shrink::shrink;
 pub use story::{At, Line, Story, sale};
-pub use world::{BRANCHES, Report, run};
+pub use world::BRANCHES;

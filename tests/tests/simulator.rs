@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vitrina_tests::sim::{BRANCHES, Config, Fault, Report, regressions, run, shrink};
+use vitrina_tests::sim::{BRANCHES, Config, Fault, Report, regressions, run, run_real, shrink};
 
 const SHOPS: usize = 4;
 const STEPS: usize = 60;
@@ -66,4 +66,46 @@ fn a_configuration_reads_back_as_written() {
     }
     assert!("4 shops".parse::<Config>().is_err());
     assert!("4 shops, 3 steps; rain 4".parse::<Config>().is_err());
+}
+
+#[test]
+fn the_real_stores_keep_every_promise_and_end_with_the_stock_of_the_model() {
+    let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for seed in 1..=24 {
+        let config = Config::real(seed);
+        let report = run_real(seed, &config);
+        assert_eq!(
+            report.violation,
+            None,
+            "seed {seed}: {config}\n{}",
+            report.events.join("\n")
+        );
+        for (what, count) in report.counts {
+            *counts.entry(what).or_default() += count;
+        }
+    }
+
+    for what in [
+        "merged",
+        "duplicate",
+        "fork",
+        "hub_behind",
+        "minted",
+        "branched",
+        "taken",
+        "doubted",
+        "life_changed",
+        "sold_again",
+        "cancelled",
+        "priced",
+        "followed",
+        "expired",
+        "forbidden",
+        "compared",
+    ] {
+        assert!(
+            counts.contains_key(what),
+            "{what} never happened: {counts:?}"
+        );
+    }
 }

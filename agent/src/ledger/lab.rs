@@ -16,7 +16,7 @@ use vitrina_shared::movement::Direction;
 use vitrina_shared::wire::v1::{CertificateV1, HelloV1};
 use vitrina_shared::wire::{Answer, Request};
 use vitrina_shared::{
-    Dot, HubLife, Kind, Movement, MovementId, Position, ReplicaId, Seq, ShopId, TimeMs,
+    Dot, HubLife, Movement, MovementId, Position, ReplicaId, Seq, ShopId, TimeMs,
 };
 
 use super::booking::{At, Booking, Force, Outcome, Refusal};
@@ -188,8 +188,7 @@ impl Lab {
             now: self.now,
             skew_ms: None,
         };
-        let taken =
-            self.job(|conn| answer::apply(conn, answer, &sent.0, answer::Via::Line, heard));
+        let taken = self.job(|conn| answer::apply(conn, answer, &sent.0, answer::Via::Line, heard));
         self.job(|conn| {
             while !super::register::tidy(conn)? {}
             Ok(())
@@ -285,9 +284,4 @@ fn home(file: [u8; 16], high_water: Option<HighWater>) -> Home {
         machine: Some("machine".to_owned()),
         high_water,
     }
-}
-
-/// Whether the kind is one that [`Lab::write`] takes as it is.
-pub fn is_internal(kind: Kind) -> bool {
-    kind.direction() == Direction::Internal
 }

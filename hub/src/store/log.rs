@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use vitrina_shared::delta::{Entry, MAX_DELTA_MOVEMENTS, RowTotal};
-use vitrina_shared::{Chain, Delta, Movement, Position, ReplicaId, Seq, Total};
+use vitrina_shared::{Chain, Delta, Movement, Position, ReplicaId, Seq, ShopId, Total};
 
-use super::{StoreError, totals};
+use super::{StoreError, shops, totals};
 use crate::merge::Rows;
 
 const FIND: &str = "SELECT id, name, shop, seq, chain FROM replica WHERE name = ?1";
@@ -138,6 +138,26 @@ pub(super) fn entries(
         );
     }
     Ok(entries)
+}
+
+/// Every log of a shop with all its movements.
+pub(super) fn whole(
+    conn: &Connection,
+    shop: &ShopId,
+) -> Result<Vec<(ReplicaId, Vec<Entry>)>, StoreError> {
+    let Some(shop) = shops::find(conn, shop)? else {
+        return Ok(Vec::new());
+    };
+    let mut logs = Vec::new();
+    for log in of_shop(conn, shop.index)? {
+        let mut held: Vec<Entry> = Vec::new();
+        while (held.len() as u64) < log.head.seq.0 {
+            let from = Seq(held.len() as u64);
+            held.extend(entries(conn, &log, from, MAX_DELTA_MOVEMENTS, usize::MAX)?);
+        }
+        logs.push((log.name, held));
+    }
+    Ok(logs)
 }
 
 /// A delta of the log after `from`, with the totals that it leads to.

@@ -1,5 +1,7 @@
 //! What the hub writes and every shop reads.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use vitrina_shared::ShopId;
 use vitrina_shared::registers::kind;
@@ -55,6 +57,16 @@ pub(super) fn of_kind(
         each(text(0)?, text(1)?)?;
     }
     Ok(())
+}
+
+/// Every item, by barcode.
+pub(super) fn items(conn: &Connection) -> Result<BTreeMap<String, Vec<u8>>, StoreError> {
+    let mut items = BTreeMap::new();
+    of_kind(conn, kind::ITEM, &mut |key, value| {
+        items.insert(key.to_owned(), value.as_bytes().to_vec());
+        Ok(())
+    })?;
+    Ok(items)
 }
 
 /// What a shop lacks behind `cursor`; whether there is more.

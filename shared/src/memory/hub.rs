@@ -47,8 +47,8 @@ impl From<WireError> for Refused {
 pub struct Exchanged {
     /// The answer.
     pub answer: Answer,
-    /// What was decided of each delta.
-    pub outcomes: Vec<Outcome>,
+    /// Where each delta ended, and what was decided of it.
+    pub outcomes: Vec<(ReplicaId, Position, Outcome)>,
     /// A new life began.
     pub begun: bool,
 }
@@ -177,7 +177,12 @@ impl Hub {
         self.publish(shop, &outcomes, bits);
         Ok(Exchanged {
             answer: self.answer(shop, &request, &outcomes),
-            outcomes: outcomes.into_iter().map(|(_, outcome)| outcome).collect(),
+            outcomes: request
+                .deltas
+                .iter()
+                .zip(outcomes)
+                .map(|(delta, (replica, outcome))| (replica, delta.end(), outcome))
+                .collect(),
             begun,
         })
     }

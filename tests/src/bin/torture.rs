@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use vitrina_shared::planted;
-use vitrina_tests::sim::{Config, Report, regressions, run, shrink};
+use vitrina_tests::sim::{BRANCHES, Config, Fault, Report, regressions, run, run_real, shrink};
 
 #[derive(Parser)]
 #[command(about = "Looks for a schedule of faults that loses or doubles a sale")]
@@ -41,7 +41,16 @@ struct Args {
     /// Every run has all shops.
     #[arg(long)]
     full: bool,
+    /// Only the real stores, over SQL.
+    #[arg(long)]
+    real: bool,
 }
+
+/// One seed of so many also runs on the real stores.
+const REAL_EVERY: u64 = 50;
+/// From so many seeds on every fault and branch must have happened this often.
+const MANY: u64 = 2_000;
+const OFTEN: u64 = 10;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -57,8 +66,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     if let Some(seed) = args.seed {
-        let config = args.config(seed);
-        let report = run(seed, &config);
+        let (config, report) = args.one(seed);
         report.events.iter().for_each(|event| println!("{event}"));
         println!("seed {seed}: {config}: trace {:016x}", report.trace);
         return ended(&args, seed, &config, &report);
@@ -73,6 +81,21 @@ fn main() -> ExitCode {
 }
 
 impl Args {
+    /// A run; where there are two of a seed, the first that breaks a promise.
+    fn one(&self, seed: u64) -> (Config, Report) {
+        if !self.real {
+            let config = self.config(seed);
+            let report = run(seed, &config);
+            if report.violation.is_some() || !seed.is_multiple_of(REAL_EVERY) {
+                return (config, report);
+            }
+        }
+        let config = Config::real(seed);
+        let mut report = run_real(seed, &config);
+        *report.counts.entry("on the real stores").or_default() += 1;
+        (config, report)
+    }
+
     fn config(&self, seed: u64) -> Config {
         if self.full {
             Config::full(seed, self.shops, self.steps)
@@ -89,6 +112,7 @@ fn mutants(args: &Args) -> ExitCode {
     for name in planted::ALL {
         let output = Command::new(&own)
             .args(["--mutant", name, "--seeds", &args.seeds.to_string()])
+            .args(is_of_a_store(name).then_some("--real"))
             .output()
             .expect("this program starts again");
         let text = String::from_utf8_lossy(&output.stdout);
@@ -108,6 +132,11 @@ fn mutants(args: &Args) -> ExitCode {
     }
 }
 
+/// Whether only the real stores have this bug.
+fn is_of_a_store(name: &str) -> bool {
+    name.starts_with("agent_") || name.starts_with("hub_")
+}
+
 fn many(args: &Args) -> ExitCode {
     let begun = Instant::now();
     let until = args.minutes.map(Duration::from_mins);
@@ -115,7 +144,7 @@ fn many(args: &Args) -> ExitCode {
     let end = args.from + args.seeds;
     let done = AtomicU64::new(0);
     let counts: Mutex<BTreeMap<&'static str, u64>> = Mutex::default();
-    let failed: Mutex<Option<(u64, Report)>> = Mutex::default();
+    let failed: Mutex<Option<(u64, Config, Report)>> = Mutex::default();
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -127,7 +156,7 @@ fn many(args: &Args) -> ExitCode {
             if seed >= end || is_late || has_failed {
                 return;
             }
-            let report = run(seed, &args.config(seed));
+            let (config, report) = args.one(seed);
             done.fetch_add(1, Ordering::Relaxed);
             let mut all = counts.lock().unwrap_or_else(PoisonError::into_inner);
             for (what, count) in &report.counts {
@@ -135,7 +164,8 @@ fn many(args: &Args) -> ExitCode {
             }
             drop(all);
             if report.violation.is_some() {
-                *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some((seed, report));
+                *failed.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some((seed, config, report));
                 return;
             }
         }
@@ -146,7 +176,8 @@ fn many(args: &Args) -> ExitCode {
             scope.spawn(work);
         }
     });
-    for (what, count) in counts.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    let counts = counts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for (what, count) in &counts {
         println!("{count:12} {what}");
     }
     let done = done.into_inner();
@@ -157,10 +188,25 @@ fn many(args: &Args) -> ExitCode {
         done * 60_000 / millis
     );
     match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        None if done >= MANY && !args.real && args.mutant.is_none() => all_happened(&counts),
         None => ExitCode::SUCCESS,
-        Some((seed, report)) => {
+        Some((seed, config, report)) => {
             report.events.iter().for_each(|event| println!("{event}"));
-            ended(args, seed, &args.config(seed), &report)
+            ended(args, seed, &config, &report)
+        }
+    }
+}
+
+/// A fault that never happens proves nothing.
+fn all_happened(counts: &BTreeMap<&'static str, u64>) -> ExitCode {
+    let faults = Fault::ALL.iter().map(|fault| fault.name());
+    let mut rare = faults.chain(BRANCHES.iter().copied());
+    let is_rare = |what: &&str| counts.get(what).is_none_or(|count| *count < OFTEN);
+    match rare.find(is_rare) {
+        None => ExitCode::SUCCESS,
+        Some(what) => {
+            println!("{what} happened less than {OFTEN} times: these seeds prove nothing about it");
+            ExitCode::FAILURE
         }
     }
 }
@@ -172,6 +218,10 @@ fn ended(args: &Args, seed: u64, config: &Config, report: &Report) -> ExitCode {
     };
     if args.mutant.is_some() {
         println!("seed {seed}: {violation}");
+        return ExitCode::FAILURE;
+    }
+    if *config == Config::real(seed) {
+        println!("seed {seed} on the real stores ({config}): {violation}");
         return ExitCode::FAILURE;
     }
     let small = shrink(seed, config, violation);

@@ -1,15 +1,15 @@
 //! What is looked at after each step.
 
-use vitrina_shared::Movement;
+use vitrina_shared::{Movement, Seq, ShopId};
 
+use super::hub::Decided;
 use super::world::{Broken, World};
 
 impl World {
     /// What a till was told is on its disk.
     pub(super) fn check_told(&self, shop: usize, place: usize) -> Result<(), Broken> {
         let at = &self.shops[shop].places[place];
-        let index = at.machine.disk.ledger.logs.index();
-        match at.told.iter().find(|id| !index.has(**id)) {
+        match at.told.iter().find(|id| !at.machine.has(**id)) {
             None => Ok(()),
             Some(id) => Err(format!("I3 lost: {shop}.{place} was told of {id}")),
         }
@@ -22,7 +22,7 @@ impl World {
         place: usize,
         said: &Movement,
     ) -> Result<(), Broken> {
-        let logs = &self.shops[shop].places[place].machine.disk.ledger.logs;
+        let logs = self.shops[shop].places[place].machine.logs();
         let id = said.id(logs.shop());
         let mut twins = logs.index().twins(id);
         let is_same = |held: &Movement| {
@@ -40,10 +40,30 @@ impl World {
         }
     }
 
+    /// A sale is only refused where its very key is there with other content, or a void names it.
+    pub(super) fn check_refusal(
+        &self,
+        shop: usize,
+        place: usize,
+        said: &Movement,
+    ) -> Result<(), Broken> {
+        let logs = self.shops[shop].places[place].machine.logs();
+        let id = said.id(logs.shop());
+        let is_rival = |held: &Movement| held.key == said.key && held.kind == said.kind;
+        if logs.index().is_named(id) || logs.movements().any(is_rival) {
+            Ok(())
+        } else {
+            Err(format!(
+                "I22 {shop}.{place} refused {id}, which nothing contradicts"
+            ))
+        }
+    }
+
     /// A machine that saw that its disk is another never writes under the old name again.
     pub(super) fn check_writer(&mut self, shop: usize, place: usize) -> Result<(), Broken> {
         let at = &mut self.shops[shop].places[place];
-        let own = at.machine.disk.ledger.own;
+        let (own, _) = at.machine.own();
+        self.written.insert(own);
         match at.ended {
             Some(ended) if ended == own => Err(format!(
                 "I27 {shop}.{place} saw that its disk is another, and goes on with {own}"
@@ -54,19 +74,37 @@ impl World {
 
     /// What an agent believes to be acknowledged in this life is at the hub.
     pub(super) fn check_acked(&self, shop: usize, place: usize) -> Result<(), Broken> {
-        let ledger = &self.shops[shop].places[place].machine.disk.ledger;
-        if ledger.life != Some(self.hub.life) {
+        let machine = &self.shops[shop].places[place].machine;
+        if machine.life() != Some(self.hub.life()) {
             return Ok(());
         }
-        let hub = self.hub.logs(ledger.logs.shop());
-        for (replica, acked) in &ledger.acked {
-            let at = ledger.logs.position(*replica, *acked);
+        let logs = machine.logs();
+        let hub = self.hub.logs(logs.shop());
+        for (replica, acked) in machine.acked().iter() {
+            let at = logs.position(*replica, *acked);
             if !hub.has(*replica, at) {
                 return Err(format!(
                     "I4 acknowledged and not held: {shop}.{place} {replica} up to {}",
                     acked.0
                 ));
             }
+        }
+        Ok(())
+    }
+
+    /// What the hub says to hold lies on its log as it was sent, and a branch, which is named by its first movement, never
+    /// has two.
+    pub(super) fn check_decided(&self, shop: &ShopId, decided: &Decided) -> Result<(), Broken> {
+        let replica = decided.replica;
+        if decided.common == Some(Seq(0)) && !self.written.contains(&replica) {
+            return Err(format!("I27 the branch {replica} begins in two ways"));
+        }
+        let is_held = matches!(decided.word, "merged" | "merged_in_part" | "duplicate");
+        if is_held && !self.hub.logs(shop).has(replica, decided.end) {
+            return Err(format!(
+                "I7 taken otherwise than it was sent: {replica} up to {}",
+                decided.end.seq.0
+            ));
         }
         Ok(())
     }

@@ -1,9 +1,5 @@
 //! What goes wrong with disks, programs and credentials.
 
-use vitrina_shared::HubLife;
-use vitrina_shared::memory::Hub;
-use vitrina_shared::registers::kind;
-
 use super::config::Fault;
 use super::machine::Disk;
 use super::till::barcode;
@@ -16,9 +12,9 @@ impl World {
     /// The program starts.
     pub(super) fn start(&mut self, shop: usize, place: usize) {
         let at = &mut self.shops[shop].places[place];
-        let own = at.machine.disk.ledger.own;
+        let (own, _) = at.machine.own();
         if at.machine.start() {
-            at.ended = Some(own);
+            at.ended = at.ended.or(Some(own));
             self.note("doubted", format_args!("{shop}.{place}"));
         }
     }
@@ -33,10 +29,15 @@ impl World {
     /// Somebody makes a backup.
     pub(super) fn copy_something(&mut self, shop: usize, place: usize) {
         if self.random.chance(300) {
-            self.hub_copies.push(self.hub.clone());
+            self.copy_hub();
         } else {
             self.copy_machine(shop, place);
         }
+    }
+
+    pub(super) fn copy_hub(&mut self) {
+        let copy = self.hub.copy();
+        self.hub_copies.push(copy);
     }
 
     pub(super) fn copy_machine(&mut self, shop: usize, place: usize) {
@@ -120,6 +121,8 @@ impl World {
             Fault::Restore => {
                 at.machine.disk = Disk::clone(&copied.disk);
                 at.machine.file = file;
+                // Whatever the program says of it.
+                at.ended = Some(at.machine.own().0);
             }
             _ => at.machine = copied,
         }
@@ -129,25 +132,14 @@ impl World {
 
     /// The hub's database goes back to a copy, or is gone.
     pub(super) fn hub_goes_back(&mut self, fault: Fault, copy: usize) {
-        if fault == Fault::HubEmpty {
-            let life = HubLife {
-                ordinal: 0,
-                random: [0; 16],
-            };
-            let limit = self.hub.limit;
-            self.hub = Hub::new(life);
-            self.hub.limit = limit;
-        } else {
-            self.hub = self.hub_copies[copy].clone();
-        }
         self.age += 1;
         self.heads.clear();
-        if fault != Fault::HubRevert {
-            // `restore` and an empty folder read the trace, which is no part of the database.
-            self.ordinal += 1;
-            let random = &mut self.random;
-            self.hub.begin(self.ordinal, &mut || random.bits());
-        }
+        // `restore` and an empty folder read the trace, which is no part of the database.
+        self.ordinal += u64::from(fault != Fault::HubRevert);
+        let copy = (fault != Fault::HubEmpty).then(|| &self.hub_copies[copy]);
+        self.hub
+            .goes_back(fault, copy, (self.ordinal, &mut self.names));
+        self.ordinal = self.ordinal.max(self.hub.life().ordinal);
         // What was revoked since the copy is revoked again: the command says so.
         for shop in 0..self.shops.len() {
             let until = self.shops[shop].revoked_until;
@@ -160,9 +152,8 @@ impl World {
     pub(super) fn set_price(&mut self) {
         self.price += 1;
         let code = barcode(self.random.below(3));
-        let value = format!(r#"{{"price":{}}}"#, self.price);
-        self.hub.put(kind::ITEM, code.as_str(), value.as_bytes());
         let price = self.price;
+        self.hub.set_price(&code, price);
         self.note("priced", format_args!("{code} {price}"));
     }
 }

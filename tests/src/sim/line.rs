@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use vitrina_shared::decide::Outcome;
 use vitrina_shared::memory::Refused;
+use vitrina_shared::planted;
+use vitrina_shared::wire::Request;
 use vitrina_shared::wire::frame::{self, MUST_UNDERSTAND, Section};
 
 use super::config::Fault;
@@ -20,13 +21,11 @@ impl World {
             return Ok(());
         }
         let (request, sent) = at.machine.ask();
-        let bytes = request
-            .seal(|_| [0; 64])
-            .map_err(|error| format!("a request cannot be sealed: {error}"))?;
         at.exchange += 1;
         at.waits = Some(sent);
         let exchange = at.exchange;
-        let bytes = self.of_a_later_version(bytes);
+        let bytes = self.sealed(shop, request)?;
+        let bytes = self.of_a_later_version(Some(shop), bytes);
         let flight = Flight {
             shop,
             place,
@@ -40,8 +39,22 @@ impl World {
         self.send(flight)
     }
 
-    /// What a later version adds: mostly a section that may be skipped.
-    fn of_a_later_version(&mut self, bytes: Vec<u8>) -> Arc<[u8]> {
+    /// A request as the shop's device signs it.
+    pub(super) fn sealed(&self, shop: usize, mut request: Request) -> Result<Vec<u8>, Broken> {
+        if let Some(device) = &self.shops[shop].device {
+            request.certificate = device.certificate.clone();
+        }
+        let sealed = request.seal(|bytes| self.sign(Some(shop), bytes));
+        sealed.map_err(|error| format!("a request cannot be sealed: {error}"))
+    }
+
+    fn sign(&self, shop: Option<usize>, bytes: &[u8]) -> [u8; 64] {
+        let device = shop.and_then(|shop| self.shops[shop].device.as_ref());
+        device.map_or([0; 64], |device| device.sign(bytes))
+    }
+
+    /// What a later version adds: mostly a section that may be skipped. Only a shop's frames are signed.
+    fn of_a_later_version(&mut self, shop: Option<usize>, bytes: Vec<u8>) -> Arc<[u8]> {
         if !self.happens(Fault::Newer) {
             return bytes.into();
         }
@@ -56,7 +69,7 @@ impl World {
             kind: LATER | must,
             bytes: vec![7; 9],
         });
-        frame::seal(&sections, |_| [0; 64])
+        frame::seal(&sections, |bytes| self.sign(shop, bytes))
             .expect("a small frame")
             .into()
     }
@@ -116,7 +129,7 @@ impl World {
     fn ask_hub(&mut self, flight: &Flight) -> Result<(), Broken> {
         if self.happens(Fault::HubCrashBefore) {
             self.note("hub_crash_before", format_args!(""));
-            return Ok(());
+            return self.answer_without_commit(flight);
         }
         let Some(bytes) = self.take(flight)? else {
             return Ok(());
@@ -125,7 +138,7 @@ impl World {
             self.note("hub_crash_after", format_args!(""));
             return Ok(());
         }
-        let mut bytes = self.of_a_later_version(bytes);
+        let mut bytes = self.of_a_later_version(None, bytes);
         if self.happens(Fault::Cut) {
             bytes = bytes[..self.random.place(bytes.len())].into();
             self.note("cut", format_args!("{}.{}", flight.shop, flight.place));
@@ -138,13 +151,33 @@ impl World {
         })
     }
 
+    /// What a hub that answers before its commit would have said, and then died. Only a planted bug does.
+    fn answer_without_commit(&mut self, flight: &Flight) -> Result<(), Broken> {
+        if !planted::is("acknowledged_before_the_commit") {
+            return Ok(());
+        }
+        let before = self.hub.copy();
+        let Some(bytes) = self.take(flight)? else {
+            return Ok(());
+        };
+        self.heads.clear();
+        let ordinal = self.hub.life().ordinal;
+        let back = (ordinal, &mut self.names);
+        self.hub.goes_back(Fault::HubRevert, Some(&before), back);
+        self.send(Flight {
+            bytes: bytes.into(),
+            is_answer: true,
+            age: self.age,
+            ..flight.clone()
+        })
+    }
+
     /// The hub's transaction.
     pub(super) fn take(&mut self, flight: &Flight) -> Result<Option<Vec<u8>>, Broken> {
         let (shop, place) = (flight.shop, flight.place);
         let id = self.shops[shop].id.clone();
-        let mut bits = || self.random.bits();
-        let exchanged = match self.hub.exchange(&id, &flight.bytes, &mut bits) {
-            Ok(exchanged) => exchanged,
+        let taken = match self.hub.exchange(&id, &flight.bytes, &mut self.names) {
+            Ok(taken) => taken,
             Err(refused) => {
                 let what = match refused {
                     Refused::Frame => "too_new",
@@ -158,27 +191,17 @@ impl World {
         if self.shops[shop].revoked_until.is_some() {
             return Err(format!("I29 {id} is revoked, and its frame was taken"));
         }
-        self.ordinal = self.ordinal.max(self.hub.life.ordinal);
-        for outcome in &exchanged.outcomes {
-            let what = match outcome {
-                Outcome::Merge { skip: 0 } => "merged",
-                Outcome::Merge { .. } => "merged_in_part",
-                Outcome::Duplicate => "duplicate",
-                Outcome::Gap { .. } => "gap",
-                Outcome::Take => "take",
-                Outcome::Fork { .. } => "fork",
-            };
-            self.note(what, format_args!("{shop}.{place}"));
+        self.ordinal = self.ordinal.max(self.hub.life().ordinal);
+        for decided in &taken.outcomes {
+            self.note(decided.word, format_args!("{shop}.{place}"));
+            self.check_decided(&id, decided)?;
         }
-        if exchanged.begun {
-            let life = self.hub.life.ordinal;
+        if taken.begun {
+            let life = self.hub.life().ordinal;
             self.note("hub_behind", format_args!("life {life}"));
         }
         self.check_hub_grows(shop)?;
-        let sealed = exchanged.answer.seal();
-        sealed
-            .map(Some)
-            .map_err(|error| format!("an answer cannot be sealed: {error}"))
+        Ok(Some(taken.answer))
     }
 
     /// An agent hears the answer it waits for.
@@ -197,9 +220,9 @@ impl World {
         let Some(sent) = at.waits.take() else {
             return Ok(());
         };
-        let ledger = &at.machine.disk.ledger;
-        let (own, own_end) = (ledger.own, ledger.logs.head(ledger.own));
-        let Ok(applied) = at.machine.apply(&flight.bytes, sent, &mut self.random) else {
+        let (own, own_end) = at.machine.own();
+        let life = at.machine.life();
+        let Ok(applied) = at.machine.apply(&flight.bytes, sent, &mut self.names) else {
             self.note("not_read", format_args!("{shop}.{place}"));
             return Ok(());
         };
@@ -214,10 +237,16 @@ impl World {
                 self.note(what, format_args!("{shop}.{place}"));
             }
         }
-        let ledger = &self.shops[shop].places[place].machine.disk.ledger;
-        if ledger.own == own && ledger.logs.head(own) != own_end {
+        let after = self.shops[shop].places[place].machine.own();
+        if after.0 == own && after.1 != own_end {
             return Err(format!(
                 "I7 two writers: {shop}.{place} goes on with {own}, which somebody else has extended"
+            ));
+        }
+        let later = self.shops[shop].places[place].machine.life();
+        if later.map(|life| life.ordinal) < life.map(|life| life.ordinal) {
+            return Err(format!(
+                "I17 {shop}.{place} hears of an older life of the hub"
             ));
         }
         // Nothing leaves a log but a tail that goes to its branch.

@@ -18,8 +18,9 @@ impl World {
         self.note("malice", format_args!("{shop}.{place}"));
         let (mut request, _) = self.shops[shop].places[place].machine.ask();
         request.token = None;
+        self.written.insert(request.positions.own);
         let victim = (shop + 1) % self.shops.len();
-        let what = match self.random.below(4) {
+        let what = match self.random.below(5) {
             0 if victim != shop && self.extend_another(&mut request, victim) => "foreign_log",
             1 if victim != shop && self.extend_another(&mut request, victim) => {
                 request.hello.shop = self.shops[victim].id.to_string();
@@ -29,6 +30,13 @@ impl World {
                 self.leave_a_hole(&mut request);
                 "hole"
             }
+            3 => {
+                let deltas = request.deltas.iter_mut();
+                for row in deltas.flat_map(|delta| &mut delta.totals) {
+                    row.total.p += 100;
+                }
+                "row_too_high"
+            }
             _ => {
                 if !self.write_anew(&mut request, shop, place) {
                     return Ok(());
@@ -37,8 +45,7 @@ impl World {
             }
         };
         self.note(what, format_args!("{shop}.{place}"));
-        let bytes = request.seal(|_| [0; 64]);
-        let bytes = bytes.map_err(|error| format!("a lie cannot be sealed: {error}"))?;
+        let bytes = self.sealed(shop, request)?;
         self.must_stay_its_own(shop, &Arc::from(bytes))
     }
 
@@ -102,18 +109,15 @@ impl World {
 
     /// Says the own history from some place on in another way.
     fn write_anew(&mut self, request: &mut Request, shop: usize, place: usize) -> bool {
-        let ledger = &self.shops[shop].places[place].machine.disk.ledger;
-        let replica = ledger.own;
-        let head = ledger.logs.head(replica).seq;
-        if head == Seq(0) {
+        let machine = &self.shops[shop].places[place].machine;
+        let (replica, head) = machine.own();
+        if head.seq == Seq(0) {
             return false;
         }
-        let seq = Seq(self.random.below(head.0));
+        let seq = Seq(self.random.below(head.seq.0));
         let base = self.shops[shop].places[place]
             .machine
-            .disk
-            .ledger
-            .logs
+            .logs()
             .position(replica, seq);
         request.deltas = vec![delta(replica, base, self.lie_of())];
         true

@@ -1,11 +1,13 @@
 //! The faults stop. Everybody must come to hold the same, and everything that anybody held counts, once.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use vitrina_shared::memory::Logs;
 use vitrina_shared::model::ShopModel;
 use vitrina_shared::{Barcode, Condition, Dot, Kind, Movement, MovementId, TimeMs};
 
+use super::machine::Stated;
 use super::world::{Broken, World};
 
 /// Everybody is level after so many rounds at most: each brings a few movements, and there may be many lives.
@@ -27,12 +29,16 @@ impl World {
             self.level(shop)?;
             for place in 0..self.shops[shop].places.len() {
                 self.check_told(shop, place)?;
-                let ledger = &self.shops[shop].places[place].machine.disk.ledger;
-                check_index(&ledger.logs).map_err(|what| format!("{what} at {shop}.{place}"))?;
+                let machine = &self.shops[shop].places[place].machine;
+                let logs = machine.logs();
+                check_stated(&logs, &machine.stated(&logs))
+                    .map_err(|what| format!("{what} at {shop}.{place}"))?;
             }
             let logs = self.hub.logs(&self.shops[shop].id);
-            check_index(&logs).map_err(|what| format!("{what} at the hub, shop {shop}"))?;
-            check_whole(&logs, held)?;
+            let stated = self.hub.stated(&logs);
+            check_stated(&logs, &stated)
+                .map_err(|what| format!("{what} at the hub, shop {shop}"))?;
+            check_whole(&logs, &stated, held)?;
         }
         self.readers_come_to_the_end()?;
         self.check_view()
@@ -57,10 +63,11 @@ impl World {
 
     fn is_level(&self, shop: usize) -> bool {
         let hash = self.hub.logs(&self.shops[shop].id).hash();
-        let registers = self.hub.registers();
+        let items = self.hub.items();
         self.shops[shop].places.iter().all(|at| {
-            let ledger = &at.machine.disk.ledger;
-            ledger.logs.hash() == hash && ledger.pending() == 0 && ledger.registers() == registers
+            at.machine.pending() == 0
+                && at.machine.logs().hash() == hash
+                && at.machine.items() == items
         })
     }
 
@@ -69,8 +76,8 @@ impl World {
         let of_shop = self.shops[shop].places.iter();
         let mut held = Held::new();
         for logs in of_shop
-            .map(|at| &at.machine.disk.ledger.logs)
-            .chain([&of_hub])
+            .map(|at| at.machine.logs())
+            .chain([Cow::Borrowed(&of_hub)])
         {
             for (_, one) in logs.all() {
                 held.entry(one.id)
@@ -82,13 +89,10 @@ impl World {
 
     /// What readers see is what the logs say.
     fn check_view(&self) -> Result<(), Broken> {
-        let (levels, _) = self.hub.snapshot();
-        let seen: BTreeMap<_, _> = levels
-            .into_iter()
-            .map(|(shop, barcode, on_hand)| ((shop, barcode), on_hand))
-            .collect();
-        for logs in self.hub.shops() {
-            let model = model(logs)?;
+        let (seen, _) = self.hub.snapshot();
+        for shop in &self.shops {
+            let logs = self.hub.logs(&shop.id);
+            let model = model(&logs)?;
             for barcode in logs.index().barcodes() {
                 let key = (logs.shop().clone(), barcode);
                 let on_hand = model.on_hand(&key.1).unwrap_or_default();
@@ -108,18 +112,25 @@ fn model(logs: &Logs) -> Result<ShopModel, Broken> {
     logs.model().map_err(|error| format!("I12 {error}"))
 }
 
-/// The index says what the model of the same logs says.
-fn check_index(logs: &Logs) -> Result<(), Broken> {
+/// The index or the tables say what the model of the same logs says.
+fn check_stated(logs: &Logs, stated: &Stated) -> Result<(), Broken> {
+    if let Some(problem) = stated.problems.first() {
+        return Err(format!("I8 verify finds: {problem}"));
+    }
     let model = model(logs)?;
     let voided = model.voided();
     let standing = logs.all().map(|(dot, _)| dot);
     let standing: BTreeSet<Dot> = standing.filter(|dot| !voided.contains(dot)).collect();
-    let counting: BTreeSet<Dot> = logs.index().counting().map(|(_, dot)| dot).collect();
-    if standing != counting {
+    if stated
+        .counting
+        .as_ref()
+        .is_some_and(|counting| *counting != standing)
+    {
         return Err("I8 other dots count by the index than by the model".to_owned());
     }
     for barcode in logs.index().barcodes() {
-        if model.on_hand(&barcode) != Some(logs.index().on_hand(&barcode)) {
+        let on_hand = stated.stock.get(&barcode).copied().unwrap_or(0);
+        if model.on_hand(&barcode) != Some(on_hand) {
             return Err(format!(
                 "I8 the stock of {barcode} is not what its movements add up to"
             ));
@@ -162,7 +173,7 @@ fn silenced(held: &Held) -> BTreeSet<MovementId> {
 }
 
 /// Everything that anybody held counts, and counts once; what is silenced does not.
-fn check_whole(logs: &Logs, held: &Held) -> Result<(), Broken> {
+fn check_whole(logs: &Logs, stated: &Stated, held: &Held) -> Result<(), Broken> {
     let silenced = silenced(held);
     let voided = model(logs)?.voided();
     let mut counted = BTreeSet::new();
@@ -183,7 +194,7 @@ fn check_whole(logs: &Logs, held: &Held) -> Result<(), Broken> {
         }
     }
     for (barcode, sum) in sums {
-        if logs.index().on_hand(barcode) != sum {
+        if stated.stock.get(barcode).copied().unwrap_or(0) != sum {
             return Err(format!(
                 "I9 the stock of {barcode} is not what was sold and taken in"
             ));

@@ -1,7 +1,7 @@
 //! Makes a failing run smaller: fewer shops, fewer steps, fewer faults, as long as the same promise breaks.
 
 use super::config::Config;
-use super::world::run;
+use super::run::run;
 
 /// The smallest configuration found under which `seed` breaks the same promise.
 pub fn shrink(seed: u64, config: &Config, violation: &str) -> Config {

@@ -5,6 +5,7 @@ use vitrina_shared::time::Day;
 use vitrina_shared::{Barcode, Condition, Key, Kind, Movement, Qty, TimeMs};
 
 use super::config::{Config, Fault};
+use super::run::Stores;
 use super::till::barcode;
 use super::world::{Flight, World};
 
@@ -103,7 +104,7 @@ pub struct Story(World);
 impl Story {
     /// A hub and so many shops with a machine each; nothing goes wrong by itself.
     pub fn of_shops(shops: usize) -> Self {
-        Self(World::new(1, &Config::quiet(shops)))
+        Self(World::new(Stores::Memory, 1, &Config::quiet(shops)))
     }
 
     /// The first machine of a shop.
@@ -158,9 +159,8 @@ impl Story {
 
     /// A request leaves and does not arrive yet.
     pub fn keep_frame(&mut self, at: At) -> Frame {
-        let place = &mut self.0.shops[at.shop].places[at.place];
-        let (request, _) = place.machine.ask();
-        let bytes = request.seal(|_| [0; 64]).unwrap().into();
+        let (request, _) = self.0.shops[at.shop].places[at.place].machine.ask();
+        let bytes = self.0.sealed(at.shop, request).unwrap().into();
         Frame(Flight {
             shop: at.shop,
             place: at.place,
@@ -186,7 +186,7 @@ impl Story {
         {
             row.total.p += 100;
         }
-        let bytes = request.seal(|_| [0; 64]).unwrap().into();
+        let bytes = self.0.sealed(at.shop, request).unwrap().into();
         let mut frame = self.keep_frame(at);
         frame.0.bytes = bytes;
         self.arrive(&frame);
@@ -218,7 +218,7 @@ impl Story {
 
     /// Somebody copies the hub's database.
     pub fn copy_hub(&mut self) -> HubCopy {
-        self.0.hub_copies.push(self.0.hub.clone());
+        self.0.copy_hub();
         HubCopy(self.0.hub_copies.len() - 1)
     }
 

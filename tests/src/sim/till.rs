@@ -19,6 +19,11 @@ impl World {
     pub(super) fn sell(&mut self, shop: usize, place: usize) -> Result<(), Broken> {
         let movement = match self.shops[shop].places[place].open_call.take() {
             Some(open) => open,
+            // A file that was read before is put into the folder again.
+            None if self.random.chance(30) && !self.shops[shop].sales.is_empty() => {
+                let sales = &self.shops[shop].sales;
+                sales[self.random.place(sales.len())].clone()
+            }
             None => self.movement(shop),
         };
         self.bring(shop, place, movement)
@@ -68,7 +73,7 @@ impl World {
         }
         let crashes = self.happens(Fault::CrashAfter);
         let at = &mut self.shops[shop].places[place];
-        let booked = at.machine.book(movement.clone(), &mut self.random);
+        let booked = at.machine.book(movement.clone(), &mut self.names);
         if booked == Booked::New {
             self.check_writer(shop, place)?;
         }
@@ -89,7 +94,7 @@ impl World {
                     "voided_before"
                 };
                 self.note(what, format_args!("{shop}.{place} {id}"));
-                return Ok(());
+                return self.check_refusal(shop, place, &movement);
             }
         };
         self.note(what, format_args!("{shop}.{place} {id}"));
@@ -199,7 +204,7 @@ impl World {
         movement.rest = vec![250, 3, 1, 2, 3].into();
         let id = movement.id(&self.shops[shop].id);
         let at = &mut self.shops[shop].places[place];
-        at.machine.write(movement.clone(), &mut self.random);
+        at.machine.write(movement.clone(), &mut self.names);
         at.told.insert(id);
         self.note("unknown_kind", format_args!("{shop}.{place} {id}"));
         self.check_writer(shop, place)?;

@@ -2,21 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use vitrina_shared::memory::{Hub, Sent};
-use vitrina_shared::{HubLife, Movement, MovementId, Position, ReplicaId, ShopId};
+use vitrina_shared::{Movement, MovementId, Position, ReplicaId, ShopId};
 
 use super::config::{Config, Fault};
-use super::machine::Machine;
+use super::hub::{Device, Hub, HubCopy};
+use super::machine::{Machine, Sent};
 use super::random::Random;
+use super::run::{Report, Stores};
 use super::website::Reader;
 
 /// How many of the last events are kept for a report.
 const EVENTS: usize = 200;
-/// The most movements of one answer: small, so that runs have many.
-const MOVEMENTS: usize = 6;
 
 /// What is counted besides the faults: the branches of the protocol.
 pub const BRANCHES: &[&str] = &[
@@ -44,6 +42,7 @@ pub const BRANCHES: &[&str] = &[
     "foreign_log",
     "foreign_name",
     "hole",
+    "row_too_high",
     "rewritten",
     "too_new",
     "unknown_kind",
@@ -85,6 +84,8 @@ pub(super) struct Snapshot {
 /// A shop.
 pub(super) struct Shop {
     pub(super) id: ShopId,
+    /// What its frames are signed with, where the hub looks at that.
+    pub(super) device: Option<Device>,
     pub(super) places: Vec<Place>,
     pub(super) copies: Vec<Snapshot>,
     pub(super) sold: u64,
@@ -99,20 +100,24 @@ pub(super) struct Shop {
 pub(super) struct World {
     pub(super) config: Config,
     pub(super) random: Random,
+    /// Names are drawn apart, so that the real stores, which draw their own, change nothing else of a run.
+    pub(super) names: Random,
     pub(super) hub: Hub,
     /// The greatest ordinal that the hub's folder ever showed outside the database.
     pub(super) ordinal: u64,
-    pub(super) hub_copies: Vec<Hub>,
+    pub(super) hub_copies: Vec<HubCopy>,
     /// How often the hub went back.
     pub(super) age: u64,
     /// Where the hub's logs ended when it was last looked at, since it went back.
     pub(super) heads: BTreeMap<ReplicaId, Position>,
+    /// Every replica that some machine wrote under as its own; the others are branches.
+    pub(super) written: BTreeSet<ReplicaId>,
     pub(super) shops: Vec<Shop>,
     pub(super) flights: Vec<Flight>,
     /// Requests of earlier times.
     pub(super) past: Vec<Flight>,
     pub(super) readers: Vec<Reader>,
-    pub(super) price: u64,
+    pub(super) price: u32,
     pub(super) step: usize,
     pub(super) is_peace: bool,
     trace: u64,
@@ -123,49 +128,26 @@ pub(super) struct World {
 /// The first promise that was broken.
 pub(super) type Broken = String;
 
-/// How a run ended.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// The hash of everything that happened: the same for the same seed.
-    pub trace: u64,
-    /// How often each fault and each branch of the protocol happened.
-    pub counts: BTreeMap<&'static str, u64>,
-    /// The first promise that was broken, if one was.
-    pub violation: Option<String>,
-    /// The last events, oldest first.
-    pub events: Vec<String>,
-}
-
-/// Runs a seed.
-pub fn run(seed: u64, config: &Config) -> Report {
-    let mut world = World::new(seed, config);
-    // A store that a decision leads astray panics: that is how it was found out.
-    let lived = catch_unwind(AssertUnwindSafe(|| world.live()));
-    let violation = lived
-        .unwrap_or_else(|_| Err("panic: a store was told what cannot be".to_owned()))
-        .err();
-    world.report(violation)
-}
-
 impl World {
-    pub(super) fn new(seed: u64, config: &Config) -> Self {
-        let mut random = Random::new(seed);
+    pub(super) fn new(stores: Stores, seed: u64, config: &Config) -> Self {
+        let mut names = Random::new(seed ^ 0x4A3E);
+        let hub = match stores {
+            Stores::Memory => Hub::new(&mut names),
+            Stores::Real => Hub::real(),
+        };
         let shops = (0..config.shops)
-            .map(|number| Shop::new(number, &mut random))
+            .map(|number| Shop::new(number, &hub, &mut names))
             .collect();
-        let mut hub = Hub::new(HubLife {
-            ordinal: 1,
-            random: random.id(),
-        });
-        hub.limit = MOVEMENTS;
         Self {
             config: config.clone(),
-            random,
+            random: Random::new(seed),
+            names,
+            ordinal: hub.life().ordinal,
             hub,
-            ordinal: 1,
             hub_copies: Vec::new(),
             age: 0,
             heads: BTreeMap::new(),
+            written: BTreeSet::new(),
             shops,
             flights: Vec::new(),
             past: Vec::new(),
@@ -183,13 +165,19 @@ impl World {
     pub(super) fn report(self, violation: Option<Broken>) -> Report {
         Report {
             trace: self.trace,
+            stock: if violation.is_none() {
+                self.hub.snapshot().0
+            } else {
+                BTreeMap::new()
+            },
             counts: self.counts,
             violation,
             events: self.events.into(),
         }
     }
 
-    fn live(&mut self) -> Result<(), Broken> {
+    /// All of it.
+    pub(super) fn live(&mut self) -> Result<(), Broken> {
         while self.step < self.config.steps {
             self.step += 1;
             self.one_step()?;
@@ -251,10 +239,16 @@ impl World {
 }
 
 impl Shop {
-    fn new(number: usize, random: &mut Random) -> Self {
+    fn new(number: usize, hub: &Hub, names: &mut Random) -> Self {
         let id: ShopId = format!("S{number:03}").parse().expect("a shop's name");
+        let device = hub.enrol(&id, names);
+        let machine = match hub {
+            Hub::Memory(_) => Machine::new(id.clone(), names),
+            Hub::Real(_) => Machine::real(&id, hub.life(), names),
+        };
         Self {
-            places: vec![Place::of(Machine::new(id.clone(), random), BTreeSet::new())],
+            places: vec![Place::of(machine, BTreeSet::new())],
+            device,
             id,
             copies: Vec::new(),
             sold: 0,
