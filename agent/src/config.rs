@@ -24,7 +24,7 @@ const LISTEN: SocketAddr =
 pub(crate) struct Config {
     /// The hub's address, where it is no longer the one of the enrolment.
     pub(crate) hub: Option<String>,
-    /// A file with the certificates of the hub's own authority (PEM), beside the system's.
+    /// A file with the certificates of the hub's own authority (PEM): nobody else is trusted then.
     pub(crate) ca: Option<PathBuf>,
     /// Allows `http://` to a hub elsewhere than on this machine.
     pub(crate) insecure: bool,

@@ -8,7 +8,8 @@ use vitrina_shared::{ShopId, ids::IdError};
 use crate::core::{Core, now};
 use crate::hub_client::{HubClient, HubError, Line};
 use crate::identity::{
-    Enrolment, Identity, IdentityError, TERMINAL_TOKEN, device_key, new_token, token_hash,
+    Enrolment, Identity, IdentityError, TERMINAL_TOKEN, authority, device_key, new_token,
+    token_hash,
 };
 use crate::ledger::state::{self, Enrolled};
 use crate::ledger::{LedgerError, terminal};
@@ -22,7 +23,7 @@ pub(crate) struct Invitation {
     pub(crate) url: String,
     /// The one-time code.
     pub(crate) code: String,
-    /// The certificates of the hub's own authority (PEM).
+    /// The certificates of the hub's own authority (PEM): nobody else is trusted then.
     pub(crate) ca: Option<String>,
     /// `http://` elsewhere than on this machine is meant.
     pub(crate) insecure: bool,
@@ -76,7 +77,10 @@ pub(crate) async fn enrol(core: &Core, invitation: Invitation) -> Result<ShopId,
     let code = sign::code_to_bytes::<16>(invitation.code.trim())?;
     let line = Line {
         url: invitation.url.clone(),
-        ca: invitation.ca.clone(),
+        ca: match &invitation.ca {
+            Some(pem) => Some(pem.clone()),
+            None => authority(core.config(), core.folder())?,
+        },
         proxy: core.config().proxy.clone(),
         insecure: invitation.insecure || core.config().insecure,
     };

@@ -1,6 +1,9 @@
 //! The line to the hub: the only place that names `reqwest`. It carries frames and knows nothing of what they say.
 
+mod trust;
+
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +12,8 @@ use reqwest::{Certificate, Client, ClientBuilder, Proxy, Response, StatusCode, U
 use vitrina_shared::wire::{CONTENT_TYPE, WireError, frame};
 
 use crate::config::ProxyChoice;
+
+pub(crate) use trust::Distrust;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -24,7 +29,7 @@ const IDLE: Duration = Duration::from_secs(35);
 pub(crate) struct Line {
     /// The hub's address, such as `https://hub.example`.
     pub(crate) url: String,
-    /// The certificates of the hub's authority (PEM), beside the system's.
+    /// The certificates of the hub's own authority (PEM): nobody else is trusted then. Otherwise the system's are.
     pub(crate) ca: Option<String>,
     /// Which proxy.
     pub(crate) proxy: ProxyChoice,
@@ -43,9 +48,23 @@ pub(crate) enum HubError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The file with the hub's own authority cannot be read: without it nobody is trusted.
+    #[error("cannot read the certificates of {}, which agent.toml names as ca", path.display())]
+    Authority {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// What was given as the hub's own authority holds no certificate.
+    #[error("what is given as ca holds no certificate (PEM, -----BEGIN CERTIFICATE-----)")]
+    NoAuthority,
     /// The certificate file or the proxy is not right.
     #[error("the line to the hub is not set up right")]
     Setup(#[source] reqwest::Error),
+    /// Whoever answers cannot prove that he is the hub. Nothing was sent to him.
+    #[error("the hub is not trusted")]
+    Distrusted(#[source] Distrust),
     /// No connection, or it broke. Whether the hub took what was sent is unknown; sending it again is safe.
     #[error("the hub cannot be reached")]
     Unreachable(#[source] reqwest::Error),
@@ -92,12 +111,23 @@ impl HubError {
     /// A short word for status and log: the same word again is no news.
     pub(crate) fn code(&self) -> &str {
         match self {
-            Self::Address { .. } | Self::Setup(_) => "hub_misconfigured",
+            Self::Address { .. } | Self::Authority { .. } | Self::NoAuthority | Self::Setup(_) => {
+                "hub_misconfigured"
+            }
+            Self::Distrusted(why) => why.code(),
             Self::Unreachable(_) => "hub_unreachable",
             Self::Busy { .. } => "hub_busy",
             Self::Unauthorized { code, .. } | Self::Refused { code, .. } => code,
             Self::NotAHub { .. } => "not_a_hub",
             Self::Frame(_) => "bad_frame",
+        }
+    }
+
+    /// What ended a call before there was an answer.
+    fn of(error: reqwest::Error) -> Self {
+        match Distrust::of(&error) {
+            Some(why) => Self::Distrusted(why),
+            None => Self::Unreachable(error),
         }
     }
 
@@ -148,7 +178,7 @@ impl HubClient {
             base,
         };
         let asked = trusting.http.get(trusting.join("healthz")?).send();
-        let answer = asked.await.map_err(HubError::Unreachable)?;
+        let answer = asked.await.map_err(HubError::of)?;
         let shown = answer.extensions().get::<TlsInfo>();
         Ok(shown.and_then(|tls| tls.peer_certificate().map(<[u8]>::to_vec)))
     }
@@ -180,15 +210,10 @@ impl HubClient {
     ///
     /// # Errors
     ///
-    /// [`HubError::Unreachable`], [`HubError::NotAHub`].
+    /// [`HubError::Unreachable`], [`HubError::Distrusted`], [`HubError::NotAHub`].
     pub(crate) async fn health(&self) -> Result<(), HubError> {
         let url = self.join("healthz")?;
-        let answer = self
-            .http
-            .get(url)
-            .send()
-            .await
-            .map_err(HubError::Unreachable)?;
+        let answer = self.http.get(url).send().await.map_err(HubError::of)?;
         if answer.status() == StatusCode::OK {
             Ok(())
         } else {
@@ -210,7 +235,7 @@ impl HubClient {
             .header(header::CONTENT_TYPE, CONTENT_TYPE)
             .header(header::ACCEPT, CONTENT_TYPE)
             .body(frame);
-        let answer = request.send().await.map_err(HubError::Unreachable)?;
+        let answer = request.send().await.map_err(HubError::of)?;
         let status = answer.status();
         let is_frame = content_type(&answer).starts_with(CONTENT_TYPE);
         match status {
@@ -245,7 +270,10 @@ fn builder(line: &Line, base: &Url) -> Result<ClientBuilder, HubError> {
         http = http.tls_certs_only([]);
     } else if let Some(pem) = &line.ca {
         let bundle = Certificate::from_pem_bundle(pem.as_bytes()).map_err(HubError::Setup)?;
-        http = http.tls_certs_merge(bundle);
+        if bundle.is_empty() {
+            return Err(HubError::NoAuthority);
+        }
+        http = http.tls_certs_only(bundle);
     }
     Ok(match &line.proxy {
         ProxyChoice::Auto if is_loopback(base) => http.no_proxy(),
@@ -258,7 +286,7 @@ fn builder(line: &Line, base: &Url) -> Result<ClientBuilder, HubError> {
 /// Reads a body of at most a frame's size; `None` when it is longer.
 async fn body(mut answer: Response) -> Result<Option<Vec<u8>>, HubError> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(HubError::Unreachable)? {
+    while let Some(chunk) = answer.chunk().await.map_err(HubError::of)? {
         if !append(&mut bytes, &chunk) {
             return Ok(None);
         }

@@ -9,7 +9,7 @@ use vitrina_host::sign::{self, KeyPair, SignError};
 use vitrina_shared::wire::v1::CertificateV1;
 
 use crate::config::Config;
-use crate::hub_client::Line;
+use crate::hub_client::{HubError, Line};
 
 /// The device's Ed25519 key; never leaves the machine.
 const DEVICE_KEY: &str = "device.key";
@@ -55,7 +55,7 @@ pub(crate) struct Enrolment {
     pub(crate) url: String,
     /// The hub's word that this device writes for the shop.
     pub(crate) certificate: CertificateV1,
-    /// The certificates of the hub's own authority (PEM).
+    /// The certificates of the hub's own authority (PEM): nobody else is trusted then.
     #[serde(default)]
     pub(crate) ca: Option<String>,
     /// `http://` elsewhere than on this machine was allowed by name.
@@ -110,20 +110,34 @@ impl Identity {
     }
 
     /// Where the hub is: `agent.toml` over the enrolment.
-    pub(crate) fn line(&self, config: &Config, folder: &DataFolder) -> Line {
-        let ca = config
-            .ca
-            .as_ref()
-            .and_then(|path| std::fs::read_to_string(folder.join(path)).ok());
-        Line {
-            url: config
-                .hub
-                .clone()
-                .unwrap_or_else(|| self.enrolment.url.clone()),
-            ca: ca.or_else(|| self.enrolment.ca.clone()),
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::Authority`]: whoever names an authority trusts nobody else, also when its file is gone.
+    pub(crate) fn line(&self, config: &Config, folder: &DataFolder) -> Result<Line, HubError> {
+        let enrolment = &self.enrolment;
+        let ca = authority(config, folder)?;
+        Ok(Line {
+            url: config.hub.clone().unwrap_or_else(|| enrolment.url.clone()),
+            ca: ca.or_else(|| enrolment.ca.clone()),
             proxy: config.proxy.clone(),
-            insecure: config.insecure || self.enrolment.insecure,
-        }
+            insecure: config.insecure || enrolment.insecure,
+        })
+    }
+}
+
+/// The authority that `agent.toml` names.
+///
+/// # Errors
+///
+/// [`HubError::Authority`].
+pub(crate) fn authority(config: &Config, folder: &DataFolder) -> Result<Option<String>, HubError> {
+    let Some(path) = config.ca.as_ref().map(|path| folder.join(path)) else {
+        return Ok(None);
+    };
+    match std::fs::read_to_string(&path) {
+        Ok(pem) => Ok(Some(pem)),
+        Err(source) => Err(HubError::Authority { path, source }),
     }
 }
 

@@ -9,7 +9,6 @@ pub mod cli;
 #[cfg(fuzzing)]
 pub mod stranger;
 
-mod certificate;
 mod config;
 mod core;
 mod daemon;

@@ -85,7 +85,7 @@ impl Road {
     /// [`SyncError::NotEnrolled`], [`SyncError::Hub`] when the address cannot be used.
     pub(crate) fn of(core: &Core) -> Result<Self, SyncError> {
         let identity = core.identity().ok_or(SyncError::NotEnrolled)?;
-        let client = HubClient::new(&identity.line(core.config(), core.folder()))?;
+        let client = HubClient::new(&identity.line(core.config(), core.folder())?)?;
         Ok(Self {
             identity,
             client,

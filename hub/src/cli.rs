@@ -1,5 +1,6 @@
 //! The commands of `vitrina-hub`: each works alone on its data folder, and beside a server through it.
 
+mod cert;
 mod import;
 mod key;
 mod quarantine;
@@ -73,6 +74,8 @@ enum Verb {
     Backup(upkeep::BackupArgs),
     /// Puts a copy back; the shops then fill in what is missing
     Restore(upkeep::RestoreArgs),
+    /// Makes a certificate of one's own for `serve --tls-cert`, which agents take by `enrol --ca`
+    Cert(cert::CertArgs),
     /// Plays a small chain of real processes on this machine, and proves that everybody agrees
     Demo(demo::DemoArgs),
     /// Prints the completions for a shell
@@ -170,6 +173,7 @@ fn run(cli: Cli, out: &mut Out) -> anyhow::Result<Exit> {
             commands::man(Cli::command(), out)?;
             return Ok(Exit::Done);
         }
+        Verb::Cert(args) => return cert::cert(args, cli.json, out),
         Verb::Demo(args) => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .enable_all()
@@ -267,6 +271,7 @@ async fn dispatch(verb: Verb, context: Context<'_>) -> anyhow::Result<Exit> {
         Verb::Backup(args) => upkeep::backup(args, context).await,
         Verb::Serve(_)
         | Verb::Restore(_)
+        | Verb::Cert(_)
         | Verb::Demo(_)
         | Verb::Completions { .. }
         | Verb::Man => Err(Usage("this command does not run beside a server".to_owned()).into()),
@@ -300,7 +305,8 @@ mod tests {
             "diff list --shop S017",
             "quarantine retry 00112233445566778899aabbccddeeff --force",
             "export ndjson --out f.ndjson",
-            "serve --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --init",
+            "serve --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --init --tls-cert c --tls-key k",
+            "cert --name localhost --name 127.0.0.1 --out-cert c --out-key k --days 90",
             "restore f",
         ] {
             let argv = ["vitrina-hub", "--data", "d"]

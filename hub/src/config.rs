@@ -1,6 +1,7 @@
 //! `DIR/hub.toml`. Flag over environment over file over default.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use vitrina_host::drop::DropFolder;
@@ -23,6 +24,10 @@ pub(crate) struct Config {
     pub(crate) listen: Option<SocketAddr>,
     /// Where the metrics are free to read.
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// The certificate with its chain (PEM): with it the server speaks `https://` only.
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's key (PEM).
+    pub(crate) tls_key: Option<PathBuf>,
     /// The language of texts for people.
     pub(crate) language: Option<Lang>,
     /// Drop folders beside `DIR/drop/`.

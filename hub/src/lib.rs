@@ -6,6 +6,7 @@
 mod auth;
 mod board;
 mod catalogue;
+mod certificate;
 mod change;
 pub mod cli;
 mod config;

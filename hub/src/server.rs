@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 mod connection;
+pub(crate) mod tls;
 
 use std::future::Future;
 use std::io;
@@ -22,6 +23,8 @@ use vitrina_host::pulse::Pulse;
 use crate::core::Core;
 use crate::routes;
 use crate::view::View;
+use connection::Front;
+use tls::Tls;
 
 /// What is being answered at a stop is answered within this.
 const STOP_TIME: Duration = Duration::from_secs(4);
@@ -72,16 +75,24 @@ impl Hub {
     }
 }
 
-/// Serves until `shutdown`, then finishes what is being answered, for at most four seconds. The metrics are free to read
-/// at `metrics_listener`.
+/// Where it is listened, and how.
+pub(crate) struct Listeners {
+    /// The API's address.
+    pub(crate) api: TcpListener,
+    /// TLS there.
+    pub(crate) tls: Option<Tls>,
+    /// Where the metrics are free to read.
+    pub(crate) metrics: Option<TcpListener>,
+}
+
+/// Serves until `shutdown`, then finishes what is being answered, for at most four seconds.
 ///
 /// # Errors
 ///
 /// When the view cannot be filled.
 pub(crate) async fn run(
     core: Arc<Core>,
-    listener: TcpListener,
-    metrics_listener: Option<TcpListener>,
+    listeners: Listeners,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let filling = Arc::clone(&core);
@@ -92,19 +103,25 @@ pub(crate) async fn run(
     let clock = tokio::spawn(keep_looking(Arc::clone(&hub)));
     let limits = &hub.core.config.limits;
     let doorman = Doorman::new(limits.connections, limits.connections_per_address);
-    let metrics = metrics_listener.map(|listener| {
-        let (doorman, hub) = (Doorman::new(64, 64), Arc::clone(&hub));
-        let router = Router::new()
-            .route("/metrics", axum::routing::get(routes::metrics))
-            .with_state(Arc::clone(&hub));
-        tokio::spawn(async move { connection::accept(&listener, &hub, &router, &doorman).await })
+    let Listeners { api, tls, metrics } = listeners;
+    let mut beside = vec![clock];
+    if let Some(listener) = metrics {
+        let (doorman, front) = (Doorman::new(64, 64), Arc::new(metrics_front(&hub)));
+        beside.push(tokio::spawn(async move {
+            connection::accept(&listener, &front, &doorman).await;
+        }));
+    }
+    beside.extend(tls.clone().map(|tls| tokio::spawn(tls.keep_fresh())));
+    let front = Arc::new(Front {
+        router: routes::router(&hub),
+        hub: Arc::clone(&hub),
+        tls,
     });
-    let router = routes::router(&hub);
     tokio::select! {
-        () = connection::accept(&listener, &hub, &router, &doorman) => {}
+        () = connection::accept(&api, &front, &doorman) => {}
         () = shutdown => {}
     }
-    drop(listener);
+    drop(api);
     hub.stop.cancel();
     hub.core.waiters.stop();
     if tokio::time::timeout(STOP_TIME, doorman.all_gone())
@@ -113,11 +130,22 @@ pub(crate) async fn run(
     {
         tracing::warn!("some connections did not end in time and were cut off");
     }
-    clock.abort();
-    if let Some(metrics) = metrics {
-        metrics.abort();
+    for task in beside {
+        task.abort();
     }
     Ok(())
+}
+
+/// The metrics alone, for everybody who reaches the address.
+fn metrics_front(hub: &Arc<Hub>) -> Front {
+    let router = Router::new()
+        .route("/metrics", axum::routing::get(routes::metrics))
+        .with_state(Arc::clone(hub));
+    Front {
+        hub: Arc::clone(hub),
+        router,
+        tls: None,
+    }
 }
 
 /// Time alone makes a shop stale: looks once a second, and tells the feed's readers by a new position of the shop.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Certificate, Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -25,6 +25,10 @@ pub struct Chain {
     pub office: String,
     /// A key of the admin's role.
     pub admin: String,
+    /// The certificate that agents and the website are given, where the hub speaks TLS.
+    pub ca: Option<PathBuf>,
+    /// What the hub is started with beside its address.
+    pub serve: Vec<String>,
     http: Client,
 }
 
@@ -69,6 +73,47 @@ impl Chain {
 
     /// The same on a data folder that `make` makes.
     pub fn start_on(make: impl FnOnce(&Path)) -> Self {
+        let mut chain = Self::prepared(make);
+        chain.start_hub();
+        chain
+    }
+
+    /// The same, with a certificate of its own for `localhost` and 127.0.0.1.
+    pub fn over_tls() -> Self {
+        let mut chain = Self::prepared(|data| std::fs::create_dir(data).unwrap());
+        let (cert, key) = (chain.path("cert.pem"), chain.path("key.pem"));
+        chain.certify();
+        chain.serve = vec![
+            "--tls-cert".to_owned(),
+            cert.to_str().unwrap().to_owned(),
+            "--tls-key".to_owned(),
+            key.to_str().unwrap().to_owned(),
+        ];
+        chain.ca = Some(cert);
+        chain.start_hub();
+        chain
+    }
+
+    /// Makes the hub's certificate, or renews it with the same key.
+    pub fn certify(&self) {
+        let (cert, key) = (self.path("cert.pem"), self.path("key.pem"));
+        let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+        self.cli(&[
+            "cert",
+            "--name",
+            "localhost",
+            "--name",
+            "127.0.0.1",
+            "--out-cert",
+            cert,
+            "--out-key",
+            key,
+        ])
+        .ok();
+    }
+
+    /// Keys of each role, and no hub yet.
+    fn prepared(make: impl FnOnce(&Path)) -> Self {
         let folder = TempDir::new().unwrap();
         let data = folder.path().join("hub");
         make(&data);
@@ -85,7 +130,9 @@ impl Chain {
             website: String::new(),
             office: String::new(),
             admin: String::new(),
-            http: client(),
+            ca: None,
+            serve: Vec::new(),
+            http: client(None),
         };
         for (role, place) in [("website", 0), ("office", 1), ("admin", 2)] {
             let name = format!("{role}{again}");
@@ -96,7 +143,6 @@ impl Chain {
             let key = key["key"].as_str().unwrap().to_owned();
             *[&mut chain.website, &mut chain.office, &mut chain.admin][place] = key;
         }
-        chain.start_hub();
         chain
     }
 
@@ -114,10 +160,11 @@ impl Chain {
     pub fn start_hub(&mut self) {
         let listen = self
             .url
-            .strip_prefix("http://")
-            .unwrap_or("127.0.0.1:0")
-            .to_owned();
-        let hub = Server::start("vitrina-hub", &self.data(), &["serve", "--listen", &listen]);
+            .split_once("://")
+            .map_or("127.0.0.1:0", |(_, address)| address);
+        let mut args = vec!["serve", "--listen", listen];
+        args.extend(self.serve.iter().map(String::as_str));
+        let hub = Server::start("vitrina-hub", &self.data(), &args);
         self.take_over(hub);
     }
 
@@ -125,7 +172,7 @@ impl Chain {
     pub fn take_over(&mut self, hub: Server) {
         self.url.clone_from(&hub.url);
         self.hub = Some(hub);
-        self.http = client();
+        self.http = client(self.ca.as_deref());
     }
 
     /// Ends the hub as a power cut does.
@@ -141,6 +188,14 @@ impl Chain {
     /// A command of the hub.
     pub fn cli(&self, args: &[&str]) -> Ended {
         run("vitrina-hub", &self.data(), args)
+    }
+
+    /// When the hub last heard of a shop.
+    pub fn last_exchange(&self, id: &str) -> Value {
+        let lags = self.cli(&["lag", "--json"]).ok().json();
+        let shops = lags["items"].as_array().unwrap();
+        let shop = shops.iter().find(|shop| shop["shop"] == json!(id)).unwrap();
+        shop["last_exchange_at"].clone()
     }
 
     /// Adds a shop, enrols its agent and starts it.
@@ -168,7 +223,7 @@ impl Chain {
             data: self.path(id),
             agent: None,
             link: Link::to(&self.url),
-            http: client(),
+            http: client(None),
         }
     }
 
@@ -182,8 +237,11 @@ impl Chain {
             .to_owned();
         let shop = self.unborn(id);
         std::fs::create_dir(&shop.data).unwrap();
-        shop.cli(&["enrol", "--hub", &shop.link.url, "--code", &code])
-            .ok();
+        let mut args = vec!["enrol", "--hub", &shop.link.url, "--code", &code];
+        if let Some(ca) = &self.ca {
+            args.extend(["--ca", ca.to_str().unwrap()]);
+        }
+        shop.cli(&args).ok();
         shop
     }
 
@@ -403,9 +461,16 @@ impl Reply {
     }
 }
 
-fn client() -> Client {
+/// A client that trusts this certificate alone, where there is one.
+pub fn client(ca: Option<&Path>) -> Client {
     // No system proxy: everything here is on this machine.
-    Client::builder().no_proxy().build().unwrap()
+    let client = Client::builder().no_proxy();
+    let client = match ca {
+        Some(ca) => client
+            .tls_certs_only(Certificate::from_pem_bundle(&std::fs::read(ca).unwrap()).unwrap()),
+        None => client,
+    };
+    client.build().unwrap()
 }
 
 fn find(folder: &Path, name: &str) -> Option<PathBuf> {

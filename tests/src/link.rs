@@ -33,8 +33,13 @@ struct State {
     down: Count,
     first: Mutex<Option<Instant>>,
     /// What is answered instead of the hub, and when it was.
-    answer: Mutex<String>,
+    answer: Mutex<Vec<u8>>,
     answered: Mutex<Vec<Instant>>,
+    dialled: AtomicU64,
+    /// Each connection ends after so many bytes from the hub.
+    most_down: AtomicU64,
+    /// The hub's last answer behind which something else was asked.
+    last_answer: Mutex<Vec<u8>>,
 }
 
 /// Bytes of one direction, and behind which of them the connection that carries it is cut, once.
@@ -66,12 +71,13 @@ fn lines() -> &'static Runtime {
 }
 
 impl Link {
-    /// Opens a line to `http://HOST:PORT`.
+    /// Opens a line to `http://HOST:PORT`, or `https://HOST:PORT`.
     pub fn to(url: &str) -> Self {
-        let target = url.strip_prefix("http://").unwrap().to_owned();
+        let (scheme, target) = url.split_once("://").unwrap();
+        let target = target.to_owned();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let state = Arc::new(State {
             mode: AtomicU8::new(UP),
             changed: Notify::new(),
@@ -80,6 +86,9 @@ impl Link {
             first: Mutex::new(None),
             answer: Mutex::default(),
             answered: Mutex::default(),
+            dialled: AtomicU64::new(0),
+            most_down: AtomicU64::new(NEVER),
+            last_answer: Mutex::default(),
         });
         let shared = Arc::clone(&state);
         lines().spawn(async move {
@@ -108,6 +117,12 @@ impl Link {
         count.last.store(carried + bytes, Ordering::SeqCst);
     }
 
+    /// Cuts every connection after so many bytes from the hub, until the line is mended.
+    pub fn cut_each_after(&self, bytes: u64) {
+        self.state.most_down.store(bytes, Ordering::SeqCst);
+        self.set(UP);
+    }
+
     /// Whether that cut is still to come.
     pub fn will_cut(&self, way: Way) -> bool {
         self.state.count(way).last.load(Ordering::SeqCst) != NEVER
@@ -118,7 +133,12 @@ impl Link {
     pub fn answer(&self, status: &str, headers: &str) {
         let answer =
             format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n{headers}\r\n");
-        *self.state.answer.lock().unwrap() = answer;
+        self.answer_with(answer);
+    }
+
+    /// The same with whatever bytes a stranger may answer.
+    pub fn answer_with(&self, bytes: impl Into<Vec<u8>>) {
+        *self.state.answer.lock().unwrap() = bytes.into();
         self.state.answered.lock().unwrap().clear();
         self.set(ANSWERS);
     }
@@ -128,8 +148,19 @@ impl Link {
         self.state.answered.lock().unwrap().clone()
     }
 
+    /// The hub's last answer behind which something else was asked.
+    pub fn last_answer(&self) -> Vec<u8> {
+        self.state.last_answer.lock().unwrap().clone()
+    }
+
+    /// How often it was dialled.
+    pub fn dialled(&self) -> u64 {
+        self.state.dialled.load(Ordering::SeqCst)
+    }
+
     /// Mends it.
     pub fn mend(&self) {
+        self.state.most_down.store(NEVER, Ordering::SeqCst);
         *self.state.first.lock().unwrap() = None;
         self.set(UP);
     }
@@ -188,6 +219,7 @@ impl State {
 }
 
 async fn carry(mut near: TcpStream, target: String, state: Arc<State>) {
+    state.dialled.fetch_add(1, Ordering::SeqCst);
     if state.mode.load(Ordering::SeqCst) == CUT {
         return;
     }
@@ -196,6 +228,7 @@ async fn carry(mut near: TcpStream, target: String, state: Arc<State>) {
     };
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
     let (mut up, mut down) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut answer = Answer::default();
     loop {
         // Armed before the mode is read, so that no cut slips through between.
         let changed = state.changed.notified();
@@ -215,6 +248,7 @@ async fn carry(mut near: TcpStream, target: String, state: Arc<State>) {
             mode => tokio::select! {
                 read = near.read(&mut up) => match read {
                     Ok(count) if count > 0 => {
+                        answer.ended(&state);
                         let taken = state.took_up(count);
                         if far.write_all(&up[..taken]).await.is_err() || taken < count {
                             return;
@@ -228,7 +262,8 @@ async fn carry(mut near: TcpStream, target: String, state: Arc<State>) {
                         if mode == DEAF {
                             return;
                         }
-                        let taken = state.down.take(count);
+                        let taken = state.down.take(answer.room(count, &state));
+                        answer.carry(&down[..taken]);
                         if near.write_all(&down[..taken]).await.is_err() || taken < count {
                             return;
                         }
@@ -241,11 +276,40 @@ async fn carry(mut near: TcpStream, target: String, state: Arc<State>) {
     }
 }
 
+/// What the hub sent on one connection.
+#[derive(Default)]
+struct Answer {
+    carried: u64,
+    /// Since something was asked.
+    bytes: Vec<u8>,
+}
+
+impl Answer {
+    /// How many of so many bytes may be carried.
+    fn room(&self, bytes: usize, state: &State) -> usize {
+        let most = state.most_down.load(Ordering::SeqCst);
+        let room = most.saturating_sub(self.carried);
+        usize::try_from(room).map_or(bytes, |room| bytes.min(room))
+    }
+
+    fn carry(&mut self, bytes: &[u8]) {
+        self.carried += bytes.len() as u64;
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Something else is asked.
+    fn ended(&mut self, state: &State) {
+        if !self.bytes.is_empty() {
+            *state.last_answer.lock().unwrap() = std::mem::take(&mut self.bytes);
+        }
+    }
+}
+
 /// Answers instead of the hub, and reads what else comes, so that the answer is not lost with a reset.
 async fn answer_for(mut near: TcpStream, state: &State) {
     let answer = state.answer.lock().unwrap().clone();
     state.answered.lock().unwrap().push(Instant::now());
-    let _ = near.write_all(answer.as_bytes()).await;
+    let _ = near.write_all(&answer).await;
     let _ = near.shutdown().await;
     let mut rest = [0; 1 << 12];
     while near.read(&mut rest).await.is_ok_and(|count| count > 0) {}

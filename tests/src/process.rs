@@ -144,6 +144,11 @@ impl Drop for Server {
     }
 }
 
+/// What a server of a test has logged so far.
+pub fn logged(data: &Path) -> String {
+    std::fs::read_to_string(log_of(data)).unwrap_or_default()
+}
+
 /// Where a server's log of a test goes.
 pub fn log_of(data: &Path) -> PathBuf {
     data.with_extension("log")

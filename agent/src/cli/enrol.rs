@@ -29,7 +29,7 @@ pub(super) struct Invited {
     /// A file with the code
     #[arg(long, value_name = "F", conflicts_with = "code")]
     pub(super) code_file: Option<PathBuf>,
-    /// The certificates of the hub's own authority (PEM)
+    /// The certificates of the hub's own authority (PEM); nobody else is trusted then
     #[arg(long, value_name = "F")]
     pub(super) ca: Option<PathBuf>,
     /// Allows http:// to a hub elsewhere than on this machine

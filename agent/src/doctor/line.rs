@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use vitrina_host::certificate::{Certificate, day};
+use vitrina_host::clock::now_ms;
 use vitrina_host::output::Lang;
 use vitrina_host::say;
+use vitrina_host::when::rfc3339_ms;
 
 use super::Finding;
-use crate::certificate::Certificate;
 use crate::core::Core;
 use crate::hub_client::{HubClient, HubError, Line};
 use crate::situation::{HubState, in_words};
@@ -27,7 +29,17 @@ pub(super) async fn look(core: &Core, lang: Lang) -> Vec<Finding> {
             "vitrina-agent enrol --hub URL --code CODE".to_owned(),
         )];
     };
-    let line = identity.line(core.config(), core.folder());
+    let line = match identity.line(core.config(), core.folder()) {
+        Ok(line) => line,
+        Err(error) => {
+            let advice = say!(
+                lang,
+                "put the file there, or take ca out of agent.toml",
+                "положите файл на место или уберите ca из agent.toml"
+            );
+            return vec![Finding::ill("hub", in_words(&error), advice)];
+        }
+    };
     let answered = soon(async { HubClient::new(&line)?.health().await }).await;
     let mut findings = vec![hub(&line, &answered, lang)];
     findings.extend(version(&core.situation().hub_state(), lang));
@@ -52,8 +64,8 @@ fn hub(line: &Line, answered: &Result<(), HubError>, lang: Lang) -> Finding {
     let trust = if line.ca.is_some() {
         say!(
             lang,
-            "the system and the hub's own authority",
-            "система и собственный центр"
+            "the hub's own authority alone",
+            "только собственный центр хаба"
         )
     } else {
         say!(lang, "the system", "система")
@@ -119,7 +131,8 @@ fn certificate(shown: Result<Option<Vec<u8>>, HubError>, is_trusted: bool, lang:
     let Some(Certificate {
         subject,
         issuer,
-        until,
+        since_ms,
+        until_ms,
     }) = Certificate::read(&der)
     else {
         return Finding::ill(
@@ -132,13 +145,24 @@ fn certificate(shown: Result<Option<Vec<u8>>, HubError>, is_trusted: bool, lang:
             ),
         );
     };
+    let (since, until) = (day(since_ms), day(until_ms));
     let found = say!(
         lang,
-        "of {subject}, issued by {issuer}, good until {until}",
-        "выдан для {subject}, издатель {issuer}, действует до {until}"
+        "of {subject}, issued by {issuer}, good from {since} to {until}",
+        "выдан для {subject}, издатель {issuer}, действует с {since} по {until}"
     );
     if is_trusted {
         return Finding::well("certificate", found);
+    }
+    let now = now_ms();
+    if !(since_ms..=until_ms).contains(&now) {
+        let clock = rfc3339_ms(now);
+        let advice = say!(
+            lang,
+            "the clock of this machine shows {clock}: set it, or have the hub's certificate renewed",
+            "часы этого компьютера показывают {clock}: переведите их или обновите сертификат хаба"
+        );
+        return Finding::ill("certificate", found, advice);
     }
     Finding::ill(
         "certificate",

@@ -1,20 +1,23 @@
 //! `serve`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use vitrina_host::config::{self, DataFolder};
+use vitrina_host::config::{self, ConfigError, DataFolder};
 use vitrina_host::control::{self, Control};
 use vitrina_host::os;
 use vitrina_host::output::{Exit, Out};
 
 use crate::config::LISTEN;
 use crate::core::{Core, Init};
-use crate::{catalogue, exchange, server};
+use crate::server::tls::Tls;
+use crate::server::{self, Listeners};
+use crate::{catalogue, exchange};
 
 /// A drop folder's thread is given so long to end.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -27,6 +30,12 @@ pub(super) struct ServeArgs {
     /// Where the metrics are free to read; port 0 picks one, which the log names
     #[arg(long, value_name = "ADDRESS")]
     metrics_listen: Option<SocketAddr>,
+    /// The certificate with its chain (PEM); the server then speaks https:// only
+    #[arg(long, value_name = "F", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's key (PEM); both are read anew when they change
+    #[arg(long, value_name = "F", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Begins a new life where an earlier one has left its traces and its database is gone
     #[arg(long)]
     init: bool,
@@ -57,6 +66,7 @@ async fn serve_core(core: &Arc<Core>, args: ServeArgs, out: &mut Out) -> anyhow:
         core.config.listen,
         LISTEN,
     );
+    let tls = tls(core, &args)?;
     let metrics_listen = args.metrics_listen.or(core.config.metrics_listen);
     let listener = TcpListener::bind(listen).await.with_context(|| {
         format!("cannot listen on {listen}: --listen or hub.toml can name another address")
@@ -83,14 +93,20 @@ async fn serve_core(core: &Arc<Core>, args: ServeArgs, out: &mut Out) -> anyhow:
     let folders = catalogue::watch(core)?;
     // Whoever reads that we are ready may ask us to stop.
     let signal = os::stop_signal().context("the stop signal cannot be heard")?;
-    out.line(format!("ready http://{}", listener.local_addr()?))?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    out.line(format!("ready {scheme}://{}", listener.local_addr()?))?;
     std::io::Write::flush(out)?;
     let stopping = stop.clone();
     let shutdown = async move {
         signal.await;
         stopping.cancel();
     };
-    server::run(Arc::clone(core), listener, metrics, shutdown).await?;
+    let listeners = Listeners {
+        api: listener,
+        tls,
+        metrics,
+    };
+    server::run(Arc::clone(core), listeners, shutdown).await?;
     stop.cancel();
     for folder in folders {
         folder.stop(PATIENCE);
@@ -98,6 +114,26 @@ async fn serve_core(core: &Arc<Core>, args: ServeArgs, out: &mut Out) -> anyhow:
     // A command that is still running is cut off: what it wrote so far is whole.
     let _ = tokio::time::timeout(PATIENCE, commands).await;
     Ok(Exit::Done)
+}
+
+/// TLS, where a certificate is named: by both flags, else by the environment or `hub.toml`, whose names start at the data
+/// folder.
+fn tls(core: &Core, args: &ServeArgs) -> anyhow::Result<Option<Tls>> {
+    let named = |flag: &Option<PathBuf>, variable, file: &Option<PathBuf>| {
+        let beside = || file.as_ref().map(|path| core.data.join(path));
+        let environment = config::environment(variable)?;
+        Ok::<_, ConfigError>(flag.clone().or(environment).or_else(beside))
+    };
+    let cert = named(&args.tls_cert, "VITRINA_TLS_CERT", &core.config.tls_cert)?;
+    let key = named(&args.tls_key, "VITRINA_TLS_KEY", &core.config.tls_key)?;
+    match (cert, key) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => Ok(Some(Tls::open(cert, key)?)),
+        (Some(_), None) => anyhow::bail!("the certificate needs its key: tls_key, or --tls-key F"),
+        (None, Some(_)) => {
+            anyhow::bail!("the key needs its certificate: tls_cert, or --tls-cert F")
+        }
+    }
 }
 
 /// Where the metrics are free to read; said in the log, because port 0 picks one and stdout has one line only.

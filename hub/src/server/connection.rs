@@ -19,6 +19,7 @@ use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 use vitrina_host::doorman::{Doorman, Place};
@@ -27,6 +28,7 @@ use vitrina_host::pulse::{Pulse, Watched};
 use crate::auth::LastShown;
 use crate::error::ApiError;
 use crate::routes;
+use crate::server::tls::Tls;
 use crate::server::{Hub, Peer};
 
 /// The head of a request.
@@ -36,13 +38,16 @@ const MAX_BUFFER_BYTES: usize = 128 << 10;
 /// When the system has no more sockets, this is how long we wait for one.
 const NO_SOCKET_WAIT: Duration = Duration::from_millis(50);
 
+/// What answers at an address.
+pub(crate) struct Front {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) router: Router,
+    /// Where nobody else may read what is said.
+    pub(crate) tls: Option<Tls>,
+}
+
 /// Takes connections for ever.
-pub(crate) async fn accept(
-    listener: &TcpListener,
-    hub: &Arc<Hub>,
-    router: &Router,
-    doorman: &Doorman,
-) {
+pub(crate) async fn accept(listener: &TcpListener, front: &Arc<Front>, doorman: &Doorman) {
     loop {
         let Some(room) = doorman.room().await else {
             return;
@@ -50,7 +55,7 @@ pub(crate) async fn accept(
         match listener.accept().await {
             Ok((stream, from)) => {
                 let (address, pulse) = (from.ip().to_canonical(), Arc::new(Pulse::default()));
-                let place = if hub.core.config.limits.is_proxy(address) {
+                let place = if front.hub.core.config.limits.is_proxy(address) {
                     Doorman::let_in_uncounted(room)
                 } else {
                     let Some(place) = doorman.let_in(address, &pulse, room) else {
@@ -58,9 +63,8 @@ pub(crate) async fn accept(
                     };
                     place
                 };
-                let (hub, router) = (Arc::clone(hub), router.clone());
                 let peer = Peer { address, pulse };
-                tokio::spawn(serve(stream, peer, hub, router, place));
+                tokio::spawn(take_in(stream, peer, Arc::clone(front), place));
             }
             Err(error) if is_of_the_caller(&error) => {}
             Err(error) => {
@@ -84,15 +88,34 @@ fn is_of_the_caller(error: &io::Error) -> bool {
     )
 }
 
-async fn serve(stream: TcpStream, peer: Peer, hub: Arc<Hub>, router: Router, _place: Place) {
+/// One connection from its first byte to its last; its place is given back when it ends.
+async fn take_in(stream: TcpStream, peer: Peer, front: Arc<Front>, _place: Place) {
     // An answer is one write: waiting for more to send only delays it.
     let _ = stream.set_nodelay(true);
+    let Some(tls) = &front.tls else {
+        return serve(stream, peer, &front).await;
+    };
+    // A handshake is no longer waited for than a head, and makes room as any connection that nobody has proved.
+    let greeted = tokio::select! {
+        greeted = tls.greet(stream) => greeted,
+        () = peer.pulse.run_out(front.hub.core.config.limits.patience()) => None,
+        () = front.hub.stop.cancelled() => None,
+    };
+    if let Some(stream) = greeted {
+        serve(stream, peer, &front).await;
+    }
+}
+
+async fn serve<S>(stream: S, peer: Peer, front: &Front)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let pulse = Arc::clone(&peer.pulse);
-    let stop = hub.stop.clone();
-    let patience = hub.core.config.limits.patience();
+    let stop = front.hub.stop.clone();
+    let patience = front.hub.core.config.limits.patience();
     let desk = Desk {
-        hub,
-        router,
+        hub: Arc::clone(&front.hub),
+        router: front.router.clone(),
         peer,
         last_shown: LastShown::default(),
     };

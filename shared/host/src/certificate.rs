@@ -2,6 +2,10 @@
 //!
 //! Only for showing: whether it is trusted is decided elsewhere. Nothing here takes a stranger's length for granted.
 
+use jiff::tz::TimeZone;
+
+use crate::when::{parse_ms, rfc3339_ms};
+
 /// The object identifier of a common name.
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 /// The object identifier of an organization.
@@ -16,18 +20,20 @@ const BMP_STRING: u8 = 0x1e;
 
 /// A certificate, as people know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Certificate {
+pub struct Certificate {
     /// Whose it is.
-    pub(crate) subject: String,
+    pub subject: String,
     /// Who issued it.
-    pub(crate) issuer: String,
-    /// The last day, such as `2027-01-31`.
-    pub(crate) until: String,
+    pub issuer: String,
+    /// From when it is good, in UTC milliseconds.
+    pub since_ms: i64,
+    /// Until when, in UTC milliseconds.
+    pub until_ms: i64,
 }
 
 impl Certificate {
     /// Reads an X.509 certificate in DER; `None` where it is none.
-    pub(crate) fn read(der: &[u8]) -> Option<Self> {
+    pub fn read(der: &[u8]) -> Option<Self> {
         let mut whole = Der(der).inside(SEQUENCE)?;
         let mut fields = whole.inside(SEQUENCE)?;
         if fields.0.first() == Some(&VERSION) {
@@ -37,15 +43,28 @@ impl Certificate {
         let _algorithm = fields.next()?;
         let issuer = name(fields.inside(SEQUENCE)?);
         let mut validity = fields.inside(SEQUENCE)?;
-        let _since = validity.next()?;
-        let until = day(validity.next()?)?;
+        let since_ms = moment(validity.next()?)?;
+        let until_ms = moment(validity.next()?)?;
         let subject = name(fields.inside(SEQUENCE)?);
         Some(Self {
             subject,
             issuer,
-            until,
+            since_ms,
+            until_ms,
         })
     }
+
+    /// Whether it is good at this moment, in UTC milliseconds.
+    pub fn is_good_at(&self, ms: i64) -> bool {
+        (self.since_ms..=self.until_ms).contains(&ms)
+    }
+}
+
+/// The day of a moment, such as `2027-01-31`, as a certificate's ends are told to people.
+pub fn day(ms: i64) -> String {
+    let mut text = rfc3339_ms(ms);
+    text.truncate("2027-01-31".len());
+    text
 }
 
 /// Values one after the other: tag, length, content.
@@ -120,8 +139,8 @@ fn text(tag: u8, bytes: &[u8]) -> String {
     text.chars().filter(|letter| !letter.is_control()).collect()
 }
 
-/// The day of a time.
-fn day((tag, digits): (u8, &[u8])) -> Option<String> {
+/// A time of a certificate, in UTC milliseconds: `yymmddhhmmssZ`, or with four digits of the year.
+fn moment((tag, digits): (u8, &[u8])) -> Option<i64> {
     let digits = std::str::from_utf8(digits).ok()?;
     let (century, rest) = match tag {
         // Two digits of a year are of 1950 to 2049.
@@ -130,8 +149,17 @@ fn day((tag, digits): (u8, &[u8])) -> Option<String> {
         GENERALIZED_TIME => digits.split_at_checked(2)?,
         _ => return None,
     };
-    let (year, month, day) = (rest.get(..2)?, rest.get(2..4)?, rest.get(4..6)?);
-    Some(format!("{century}{year}-{month}-{day}"))
+    let part = |from: usize| rest.get(from..from + 2);
+    let text = format!(
+        "{century}{}-{}-{}T{}:{}:{}Z",
+        part(0)?,
+        part(2)?,
+        part(4)?,
+        part(6)?,
+        part(8)?,
+        part(10)?
+    );
+    parse_ms(&text, &TimeZone::UTC).ok()
 }
 
 #[cfg(test)]
@@ -139,7 +167,7 @@ mod tests {
     use super::*;
 
     /// Self-signed: `CN=hub.example, O=Ромашка`, good until 2036-11-19.
-    const HUB: &[u8] = include_bytes!("../../fixtures/tls/hub.der");
+    const HUB: &[u8] = include_bytes!("../../../fixtures/tls/hub.der");
 
     #[test]
     fn a_certificate_says_whose_it_is_who_issued_it_and_until_when_it_is_good() {
@@ -147,7 +175,9 @@ mod tests {
 
         assert_eq!(read.issuer, "Test Authority (Ромашка)");
         assert_eq!(read.subject, "hub.example");
-        assert_eq!(read.until, "2036-11-19");
+        assert_eq!(day(read.until_ms), "2036-11-19");
+        assert!(read.is_good_at(read.since_ms) && read.is_good_at(read.until_ms));
+        assert!(!read.is_good_at(read.since_ms - 1) && !read.is_good_at(read.until_ms + 1));
     }
 
     #[test]
