@@ -1,5 +1,6 @@
 //! Who may call what. Whatever is not allowed here is refused.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -117,9 +118,27 @@ impl LastShown {
     }
 }
 
+/// How many failed to show who they are, or may not do what they asked, by kind: for the audit list.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals(Mutex<BTreeMap<&'static str, u64>>);
+
+impl Refusals {
+    /// One more.
+    pub(crate) fn count(&self, kind: &'static str) {
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *kinds.entry(kind).or_insert(0) += 1;
+    }
+
+    /// All since this was last asked.
+    pub(crate) fn take(&self) -> BTreeMap<&'static str, u64> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::By;
     use crate::store::Store;
 
     #[test]
@@ -152,14 +171,17 @@ mod tests {
         let store = Store::open(&dir.path().join("hub.sqlite3")).unwrap();
         let (keys, last, mut headers) =
             (Keyring::default(), LastShown::default(), HeaderMap::new());
-        let secret = keys.add(&store, "site", Role::Website).await.unwrap();
+        let secret = keys
+            .add(&store, By::CommandLine, ("site", Role::Website))
+            .await
+            .unwrap();
         headers.insert(
             header::AUTHORIZATION,
             format!("Bearer {secret}").parse().unwrap(),
         );
         assert!(last.may_read(&keys, &headers) && last.may_read(&keys, &headers));
 
-        keys.revoke(&store, "site").await.unwrap();
+        keys.revoke(&store, By::CommandLine, "site").await.unwrap();
 
         assert!(!last.may_read(&keys, &headers));
         assert!(!last.may_read(&keys, &HeaderMap::new()));

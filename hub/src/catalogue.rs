@@ -20,6 +20,7 @@ use vitrina_host::package::{self, FileKind, PackageError};
 use vitrina_host::sign;
 use vitrina_shared::Barcode;
 
+use crate::audit::By;
 use crate::core::Core;
 use crate::store::{CatalogueRow, ImportEnd, StoreError, Written};
 
@@ -118,8 +119,8 @@ struct Sink<'a> {
 /// Takes a file, in the background, and removes it; the import's id says what became of it.
 pub(crate) async fn start(
     core: &Arc<Core>,
-    name: &str,
-    file: PathBuf,
+    by: By,
+    (name, file): (&str, PathBuf),
 ) -> Result<String, StoreError> {
     let id = new_id()?;
     core.store.begin_import(id.clone(), name.to_owned()).await?;
@@ -134,7 +135,8 @@ pub(crate) async fn start(
         };
         // What is left is found by whoever empties the folder next.
         let _ = std::fs::remove_file(&file);
-        let ended = tokio::runtime::Handle::current().block_on(core.store.end_import(given, end));
+        let ended =
+            tokio::runtime::Handle::current().block_on(core.store.end_import(by, given, end));
         if let Err(error) = ended {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
@@ -145,7 +147,7 @@ pub(crate) async fn start(
     Ok(id)
 }
 
-/// Imports a file by its path and keeps a record of it. Blocks.
+/// Imports a file by its path, for a command, and keeps a record of it. Blocks.
 pub(crate) fn import_path(core: &Core, path: &Path, mode: Mode) -> Result<ImportEnd, ImportError> {
     let name = path
         .file_name()
@@ -154,11 +156,16 @@ pub(crate) fn import_path(core: &Core, path: &Path, mode: Mode) -> Result<Import
         name: name.clone(),
         source,
     })?;
-    recorded(core, &name, file, mode)
+    recorded(core, By::CommandLine, (&name, file), mode)
 }
 
 /// Imports an open file and keeps a record of it. Blocks.
-fn recorded(core: &Core, name: &str, file: File, mode: Mode) -> Result<ImportEnd, ImportError> {
+fn recorded(
+    core: &Core,
+    by: By,
+    (name, file): (&str, File),
+    mode: Mode,
+) -> Result<ImportEnd, ImportError> {
     if mode == Mode::DryRun {
         return import_file(core, name, file, mode);
     }
@@ -180,7 +187,7 @@ fn recorded(core: &Core, name: &str, file: File, mode: Mode) -> Result<ImportEnd
         },
     };
     runtime
-        .block_on(core.store.end_import(id, end))
+        .block_on(core.store.end_import(by, id, end))
         .map_err(failed)?;
     outcome
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use vitrina_shared::freshness::Heard;
 use vitrina_shared::registers::{Item, Settings};
 use vitrina_shared::{Barcode, HubLife, Money, ReplicaId, ShopId, TimeMs};
@@ -110,6 +111,19 @@ pub(crate) struct ShopRow {
 }
 
 impl ShopRow {
+    /// What head office said of it, as one object.
+    pub(crate) fn told(&self) -> Value {
+        let mut told = serde_json::to_value(&self.settings).unwrap_or_default();
+        if let Value::Object(told) = &mut told {
+            told.insert("address".into(), self.address.clone().into());
+            told.insert("lat".into(), self.lat.into());
+            told.insert("lon".into(), self.lon.into());
+            told.insert("external_id".into(), self.external_id.clone().into());
+            told.insert("publish".into(), self.publish.into());
+        }
+        told
+    }
+
     /// Whether the website sees it.
     pub(crate) fn is_published(&self) -> bool {
         self.publish && !self.settings.closed

@@ -1,5 +1,6 @@
 //! The commands of `vitrina-hub`: each works alone on its data folder, and beside a server through it.
 
+mod audit;
 mod cert;
 mod import;
 mod key;
@@ -68,6 +69,9 @@ enum Verb {
     /// Records that shops hold back
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineVerb),
+    /// Who changed what at the hub
+    #[command(subcommand)]
+    Audit(audit::AuditVerb),
     /// Every level, as a file
     Export(query::ExportArgs),
     /// Writes a consistent copy of the database, beside everything else
@@ -267,6 +271,7 @@ async fn dispatch(verb: Verb, context: Context<'_>) -> anyhow::Result<Exit> {
         Verb::Verify(args) => upkeep::verify(args, context).await,
         Verb::Diff(verb) => quarantine::diff(verb, context).await,
         Verb::Quarantine(verb) => quarantine::run(verb, context).await,
+        Verb::Audit(verb) => audit::run(verb, context).await,
         Verb::Export(args) => query::export(args, context).await,
         Verb::Backup(args) => upkeep::backup(args, context).await,
         Verb::Serve(_)
@@ -307,6 +312,8 @@ mod tests {
             "export ndjson --out f.ndjson",
             "serve --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --init --tls-cert c --tls-key k",
             "cert --name localhost --name 127.0.0.1 --out-cert c --out-key k --days 90",
+            "audit list --since 7d --shop S017",
+            "audit verify",
             "restore f",
         ] {
             let argv = ["vitrina-hub", "--data", "d"]

@@ -11,6 +11,7 @@ use vitrina_host::os::{self, OsError};
 use vitrina_host::sign::{self, KeyPair, SignError, TagKey};
 use vitrina_shared::{HubLife, TimeMs};
 
+use crate::audit::{By, What};
 use crate::change::{Change, FeedHead};
 use crate::config::{Config, FILE};
 use crate::exchange::Waiters;
@@ -26,6 +27,8 @@ const TOKEN_KEY: &str = "token.key";
 const TRACE: &str = "life.json";
 /// Under this name the database knows which token key it was written with.
 const TOKEN_KEY_META: &str = "token_key";
+/// Under this name the hash of the settings at the last start.
+const CONFIG_META: &str = "config";
 
 /// Why the data folder was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -184,11 +187,13 @@ impl Core {
         let head = self.store.head();
         let known_key = self.store.meta(TOKEN_KEY_META).await?;
         let reason = match (&trace, &known_key) {
-            _ if init == Init::Restored => Some("restored from a copy"),
+            _ if init == Init::Restored => Some((By::CommandLine, "restored from a copy")),
             (Some(trace), _) if trace.is_ahead_of(&head) => {
-                Some("the data folder shows a later life")
+                Some((By::Hub, "the data folder shows a later life"))
             }
-            (_, Some(known)) if *known != fingerprint => Some("the token key is another one"),
+            (_, Some(known)) if *known != fingerprint => {
+                Some((By::Hub, "the token key is another one"))
+            }
             _ => None,
         };
         if let Some(reason) = reason {
@@ -200,7 +205,20 @@ impl Core {
                 .set_meta(TOKEN_KEY_META, fingerprint.to_vec())
                 .await?;
         }
+        self.note_config().await?;
         self.leave_trace()
+    }
+
+    /// Other settings than at the last start are a record of the audit list.
+    async fn note_config(&self) -> Result<(), CoreError> {
+        let text = std::fs::read(self.data.join(FILE)).unwrap_or_default();
+        let hash = sign::sha256(&text);
+        if self.store.meta(CONFIG_META).await?.as_deref() == Some(&hash) {
+            return Ok(());
+        }
+        let detail = serde_json::json!({ "file": FILE, "sha256": sign::hex(&hash) });
+        self.store.note(By::Hub, What::Config, detail).await?;
+        Ok(self.store.set_meta(CONFIG_META, hash.to_vec()).await?)
     }
 
     /// Writes down, outside the database, which life this is and how far it got.

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use vitrina_host::sign;
 use vitrina_shared::TimeMs;
 
+use crate::audit::By;
 use crate::store::{Store, StoreError};
 
 /// The most characters of a key's name.
@@ -188,8 +189,8 @@ impl Keyring {
     pub(crate) async fn add(
         &self,
         store: &Store,
-        name: &str,
-        role: Role,
+        by: By,
+        (name, role): (&str, Role),
     ) -> Result<String, KeyError> {
         let length = name.chars().count();
         if length == 0
@@ -200,7 +201,7 @@ impl Keyring {
         }
         let secret = format!("vk_{}", sign::hex(&sign::random_bytes::<32>()?));
         let added = store
-            .add_key(name.to_owned(), role, sign::sha256(secret.as_bytes()))
+            .add_key(by, name.to_owned(), role, sign::sha256(secret.as_bytes()))
             .await?;
         if !added {
             return Err(KeyError::Taken(name.to_owned()));
@@ -210,8 +211,8 @@ impl Keyring {
     }
 
     /// Ends a key.
-    pub(crate) async fn revoke(&self, store: &Store, name: &str) -> Result<(), KeyError> {
-        if !store.revoke_key(name.to_owned()).await? {
+    pub(crate) async fn revoke(&self, store: &Store, by: By, name: &str) -> Result<(), KeyError> {
+        if !store.revoke_key(by, name.to_owned()).await? {
             return Err(KeyError::Unknown(name.to_owned()));
         }
         self.load(store).await?;

@@ -20,6 +20,7 @@ use vitrina_shared::wire::v1::{CertificateV1, EnrolV1};
 use vitrina_shared::wire::{EnrolAnswer, frame};
 use vitrina_shared::{Barcode, HubLife, Money, ShopId};
 
+use crate::audit::By;
 use crate::config::FILE;
 use crate::core::{Core, Init, database};
 use crate::exchange::{self, ExchangeError};
@@ -104,7 +105,9 @@ impl Lab {
         };
         let core = self.core();
         self.runtime.block_on(async {
-            let code = shops::add(core, new).await.expect("a new shop");
+            let code = shops::add(core, By::CommandLine, new)
+                .await
+                .expect("a new shop");
             let request = EnrolV1 {
                 code: sign::code_to_bytes(&code.code).expect("a code of ours"),
                 device: device.public().0,

@@ -3,6 +3,7 @@
 //!
 //! The way of the data: `routes` → `exchange` → `merge` → `store` → `change` → `view` → routes and feed.
 
+mod audit;
 mod auth;
 mod board;
 mod catalogue;

@@ -4,6 +4,7 @@
 pub(crate) mod admin;
 mod articles;
 pub(crate) mod ask;
+mod audit;
 pub(crate) mod batch;
 mod changes;
 mod explain;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use axum::extract::DefaultBodyLimit;
 use axum::extract::Request;
 use axum::handler::Handler;
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
@@ -253,6 +254,13 @@ fn writes_and_service() -> Vec<Route> {
             "Ends a key",
             admin::revoke_key,
         ),
+        get(
+            "/v1/audit",
+            ADMIN,
+            "Who changed what at the hub, the latest first",
+            audit::list,
+        )
+        .with(&[("since", "not before this time"), SHOP, LIMIT, CURSOR]),
         get("/healthz", Access::Open, "The program runs", health::alive),
         get(
             "/readyz",
@@ -379,6 +387,7 @@ async fn watch(
             request.extensions_mut().insert(principal);
         }
         Err(error) => {
+            guard.hub.refusals.count(error.code().word());
             let peer = peer.as_ref().map(|Extension(peer)| peer);
             return failed(&guard.hub, peer, error).into_response();
         }
@@ -390,7 +399,12 @@ async fn watch(
         tokio::time::timeout(MAX_ANSWER, work).await
     };
     match done {
-        Ok(Some(response)) => response,
+        Ok(Some(response)) => {
+            if guard.access == Access::Shop {
+                note_refusal(&guard.hub, &response);
+            }
+            response
+        }
         Ok(None) => ApiError::new(Code::InternalError, "").into_response(),
         Err(_) => ApiError::new(Code::NotReady, "the answer took too long").into_response(),
     }
@@ -409,6 +423,15 @@ pub(crate) fn failed(hub: &Hub, peer: Option<&Peer>, error: ApiError) -> ApiErro
             ApiError::new(Code::RateLimited, "too many calls without a valid key")
                 .retry_after(seconds)
         }
+    }
+}
+
+/// A shop proves itself in the body, behind the guard.
+fn note_refusal(hub: &Hub, response: &Response) {
+    match response.status() {
+        StatusCode::UNAUTHORIZED => hub.refusals.count("shop_unauthorized"),
+        StatusCode::FORBIDDEN => hub.refusals.count("shop_forbidden"),
+        _ => {}
     }
 }
 

@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 use vitrina_host::doorman::Doorman;
 use vitrina_host::pulse::Pulse;
 
+use crate::audit::{By, What};
+use crate::auth::Refusals;
 use crate::core::Core;
 use crate::routes;
 use crate::view::View;
@@ -31,6 +33,9 @@ const STOP_TIME: Duration = Duration::from_secs(4);
 /// How often the shops' freshness is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// So many looks lie between two records of those who failed to prove who they are: an hour.
+const WRITE_FAILURES_EVERY: usize = 3_600;
+
 /// What every answer is made of.
 pub(crate) struct Hub {
     /// The data folder, opened.
@@ -39,6 +44,8 @@ pub(crate) struct Hub {
     pub(crate) view: Arc<View>,
     /// The hub stops: nobody waits any longer.
     pub(crate) stop: CancellationToken,
+    /// Who failed to show who he is.
+    pub(crate) refusals: Refusals,
     /// The description of every route.
     pub(crate) openapi: Bytes,
 }
@@ -60,6 +67,7 @@ impl Hub {
             core,
             view,
             stop: CancellationToken::new(),
+            refusals: Refusals::default(),
             openapi,
         }
     }
@@ -133,6 +141,7 @@ pub(crate) async fn run(
     for task in beside {
         task.abort();
     }
+    write_failures(&hub).await;
     Ok(())
 }
 
@@ -164,6 +173,26 @@ async fn keep_looking(hub: Arc<Hub>) {
             );
         }
         hub.view.tidy(turn);
+        if turn.is_multiple_of(WRITE_FAILURES_EVERY) {
+            write_failures(&hub).await;
+        }
+    }
+}
+
+/// Writes down how many failed to prove who they are. An hour's make one record: a till that was revoked knocks on.
+async fn write_failures(hub: &Hub) {
+    let refusals = hub.refusals.take();
+    if refusals.is_empty() {
+        return;
+    }
+    let detail = serde_json::json!(refusals);
+    let written = hub.core.store.note(By::Hub, What::LoginFailures, detail);
+    if let Err(error) = written.await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            ?refusals,
+            "how many failed to prove who they are was not written down"
+        );
     }
 }
 

@@ -10,6 +10,7 @@ use vitrina_shared::hours::Hours;
 use vitrina_shared::registers::{HoldPolicy, Settings, Source, Warehouse};
 use vitrina_shared::{ShopId, TimeMs};
 
+use crate::audit::By;
 use crate::change::ShopRow;
 use crate::core::Core;
 use crate::enrol::code_hash;
@@ -172,15 +173,19 @@ pub(crate) struct EnrolCode {
 }
 
 /// Adds a shop and gives its code.
-pub(crate) async fn add(core: &Core, new: NewShop) -> Result<EnrolCode, ShopError> {
-    let mut codes = add_all(core, vec![new]).await?;
+pub(crate) async fn add(core: &Core, by: By, new: NewShop) -> Result<EnrolCode, ShopError> {
+    let mut codes = add_all(core, by, vec![new]).await?;
     codes
         .pop()
         .ok_or(ShopError::Store(StoreError::Damaged("a shop has no code")))
 }
 
 /// Adds shops, all or none, and gives a code for each.
-pub(crate) async fn add_all(core: &Core, new: Vec<NewShop>) -> Result<Vec<EnrolCode>, ShopError> {
+pub(crate) async fn add_all(
+    core: &Core,
+    by: By,
+    new: Vec<NewShop>,
+) -> Result<Vec<EnrolCode>, ShopError> {
     let rows = check_all(new)?;
     let expires_at = core.now().plus(CODE_LIFE_MS);
     let mut codes = Vec::with_capacity(rows.len());
@@ -194,7 +199,7 @@ pub(crate) async fn add_all(core: &Core, new: Vec<NewShop>) -> Result<Vec<EnrolC
         });
         hashed.push((row, code_hash(&code)));
     }
-    match core.store.add_shops(hashed, expires_at).await? {
+    match core.store.add_shops(by, hashed, expires_at).await? {
         Ok(()) => Ok(codes),
         Err(exists) => Err(ShopError::Exists(exists)),
     }
@@ -231,22 +236,26 @@ pub(crate) fn check_all(new: Vec<NewShop>) -> Result<Vec<ShopRow>, ShopError> {
 }
 
 /// Sets what is said; the rest stays.
-pub(crate) async fn set(core: &Core, shop: ShopId, fields: Fields) -> Result<ShopRow, ShopError> {
+pub(crate) async fn set(
+    core: &Core,
+    by: By,
+    (shop, fields): (ShopId, Fields),
+) -> Result<ShopRow, ShopError> {
     let mut row = known(core, shop).await?;
     fields.apply(&mut row)?;
-    let row = core.store.set_shop(row).await?;
+    let row = core.store.set_shop(by, row).await?;
     // Its settings are on their way at once.
     core.waiters.wake(&row.shop);
     Ok(row)
 }
 
 /// A new code; the one before opens nothing any more.
-pub(crate) async fn recode(core: &Core, shop: ShopId) -> Result<EnrolCode, ShopError> {
+pub(crate) async fn recode(core: &Core, by: By, shop: ShopId) -> Result<EnrolCode, ShopError> {
     let row = known(core, shop).await?;
     let code = sign::random_bytes::<16>()?;
     let expires_at = core.now().plus(CODE_LIFE_MS);
     core.store
-        .set_code(row.index, code_hash(&code), expires_at)
+        .set_code(by, row.index, code_hash(&code), expires_at)
         .await?;
     Ok(EnrolCode {
         shop: row.shop,
@@ -256,19 +265,19 @@ pub(crate) async fn recode(core: &Core, shop: ShopId) -> Result<EnrolCode, ShopE
 }
 
 /// Ends a shop's credentials; its agent sells on, and its levels are unknown.
-pub(crate) async fn revoke(core: &Core, shop: ShopId) -> Result<(), ShopError> {
+pub(crate) async fn revoke(core: &Core, by: By, shop: ShopId) -> Result<(), ShopError> {
     let row = known(core, shop).await?;
-    let row = core.store.revoke_shop(row).await?;
-    // An agent that waits learns it with its next exchange.
+    let row = core.store.revoke_shop(by, row).await?;
+    // An agent that waits is told at once.
     core.waiters.wake(&row.shop);
     Ok(())
 }
 
 /// Takes a shop off the website for good.
-pub(crate) async fn close(core: &Core, shop: ShopId) -> Result<(), ShopError> {
+pub(crate) async fn close(core: &Core, by: By, shop: ShopId) -> Result<(), ShopError> {
     let mut row = known(core, shop).await?;
     row.settings.closed = true;
-    let row = core.store.set_shop(row).await?;
+    let row = core.store.set_shop(by, row).await?;
     core.waiters.wake(&row.shop);
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! for several hubs on one database can promise the same.
 
 mod answer;
+mod audit;
 mod catalogue;
 mod error;
 mod heard;
@@ -30,10 +31,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serializer;
+use serde_json::{Value, json};
 use vitrina_host::when;
 use vitrina_shared::delta::Entry;
 use vitrina_shared::{HubLife, ReplicaId, ShopId, TimeMs};
 
+use crate::audit::{AuditChecked, AuditFilter, AuditRow, By, What, changed};
 use crate::change::{Change, FeedHead, ShopRow};
 use crate::keys::{KeyRow, Role};
 
@@ -158,7 +161,7 @@ impl Store {
         &self,
         seen: HubLife,
         shown: u64,
-        reason: &'static str,
+        (by, reason): (By, &'static str),
     ) -> Result<HubLife, StoreError> {
         match self {
             Self::Sqlite(store) => {
@@ -169,7 +172,7 @@ impl Store {
                         if own != seen {
                             return Ok(own);
                         }
-                        lives::begin(txn, 1 + own.ordinal.max(shown), reason)
+                        lives::begin(txn, 1 + own.ordinal.max(shown), (&by, reason))
                     })
                     .await
             }
@@ -222,6 +225,7 @@ impl Store {
     /// Adds shops with a code each, all or none; the name of the first that is there already otherwise.
     pub(crate) async fn add_shops(
         &self,
+        by: By,
         shops: Vec<(ShopRow, [u8; 32])>,
         expires_at: TimeMs,
     ) -> Result<Result<(), ShopId>, StoreError> {
@@ -240,6 +244,8 @@ impl Store {
                                 return Ok(Err(name));
                             };
                             shops::set_code(txn, shop.index, &hash, expires_at.0)?;
+                            let about = (What::ShopAdd, Some(shop.index));
+                            audit::add(txn, &by, about, &shop.told())?;
                         }
                         Ok(Ok(()))
                     })
@@ -249,9 +255,19 @@ impl Store {
     }
 
     /// Writes what head office set of a shop; its settings travel to it.
-    pub(crate) async fn set_shop(&self, shop: ShopRow) -> Result<ShopRow, StoreError> {
+    pub(crate) async fn set_shop(&self, by: By, shop: ShopRow) -> Result<ShopRow, StoreError> {
         match self {
-            Self::Sqlite(store) => store.write(move |txn| shops::set(txn, shop)).await,
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| {
+                        let before = shops::find(txn.conn, &shop.shop)?;
+                        let before = before.as_ref().map(ShopRow::told).unwrap_or_default();
+                        let about = (What::ShopSet, Some(shop.index));
+                        audit::add(txn, &by, about, &changed(&before, &shop.told()))?;
+                        shops::set(txn, shop)
+                    })
+                    .await
+            }
         }
     }
 
@@ -263,15 +279,24 @@ impl Store {
     }
 
     /// Ends every credential of a shop, unused codes too.
-    pub(crate) async fn revoke_shop(&self, shop: ShopRow) -> Result<ShopRow, StoreError> {
+    pub(crate) async fn revoke_shop(&self, by: By, shop: ShopRow) -> Result<ShopRow, StoreError> {
         match self {
-            Self::Sqlite(store) => store.write(move |txn| shops::revoke(txn, shop)).await,
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| {
+                        let about = (What::ShopRevoke, Some(shop.index));
+                        audit::add(txn, &by, about, &json!({}))?;
+                        shops::revoke(txn, shop)
+                    })
+                    .await
+            }
         }
     }
 
     /// Gives a shop a new code, known here by its hash; older ones open nothing any more.
     pub(crate) async fn set_code(
         &self,
+        by: By,
         shop: u32,
         hash: [u8; 32],
         expires_at: TimeMs,
@@ -279,7 +304,10 @@ impl Store {
         match self {
             Self::Sqlite(store) => {
                 store
-                    .write(move |txn| shops::set_code(txn, shop, &hash, expires_at.0))
+                    .write(move |txn| {
+                        audit::add(txn, &by, (What::ShopRecode, Some(shop)), &json!({}))?;
+                        shops::set_code(txn, shop, &hash, expires_at.0)
+                    })
                     .await
             }
         }
@@ -312,6 +340,7 @@ impl Store {
     /// Adds an API key by the hash of its secret; false where the name is taken, by a revoked one too.
     pub(crate) async fn add_key(
         &self,
+        by: By,
         name: String,
         role: Role,
         hash: [u8; 32],
@@ -319,16 +348,34 @@ impl Store {
         match self {
             Self::Sqlite(store) => {
                 store
-                    .write(move |txn| keys::add(txn, &name, role, &hash))
+                    .write(move |txn| {
+                        let is_added = keys::add(txn, &name, role, &hash)?;
+                        if is_added {
+                            let detail = json!({ "key": name, "role": role });
+                            audit::add(txn, &by, (What::KeyAdd, None), &detail)?;
+                        }
+                        Ok(is_added)
+                    })
                     .await
             }
         }
     }
 
     /// Ends an API key; false where there is none of that name that is still good.
-    pub(crate) async fn revoke_key(&self, name: String) -> Result<bool, StoreError> {
+    pub(crate) async fn revoke_key(&self, by: By, name: String) -> Result<bool, StoreError> {
         match self {
-            Self::Sqlite(store) => store.write(move |txn| keys::revoke(txn, &name)).await,
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| {
+                        let is_ended = keys::revoke(txn, &name)?;
+                        if is_ended {
+                            let detail = json!({ "key": name });
+                            audit::add(txn, &by, (What::KeyRevoke, None), &detail)?;
+                        }
+                        Ok(is_ended)
+                    })
+                    .await
+            }
         }
     }
 
@@ -356,6 +403,7 @@ impl Store {
     /// Decides about an open record; the shop is told with its next answer. False where there is none.
     pub(crate) async fn decide(
         &self,
+        by: By,
         id: [u8; 16],
         shop: Option<ShopId>,
         verdict: Verdict,
@@ -363,7 +411,7 @@ impl Store {
         match self {
             Self::Sqlite(store) => {
                 store
-                    .write(move |txn| heard::decide(txn, id, shop.as_ref(), verdict))
+                    .write(move |txn| heard::decide(txn, &by, (id, shop.as_ref()), verdict))
                     .await
             }
         }
@@ -458,9 +506,18 @@ impl Store {
     }
 
     /// It ended.
-    pub(crate) async fn end_import(&self, id: String, end: ImportEnd) -> Result<(), StoreError> {
+    pub(crate) async fn end_import(
+        &self,
+        by: By,
+        id: String,
+        end: ImportEnd,
+    ) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(store) => store.write(move |txn| catalogue::end(txn, &id, &end)).await,
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| catalogue::end(txn, &by, (&id, &end)))
+                    .await
+            }
         }
     }
 
@@ -498,9 +555,19 @@ impl Store {
     }
 
     /// Writes a shop's totals, and what of it counts, anew from its movements; how many rows were wrong.
-    pub(crate) async fn repair(&self, shop: ShopId) -> Result<u64, StoreError> {
+    pub(crate) async fn repair(&self, by: By, shop: ShopId) -> Result<u64, StoreError> {
         match self {
-            Self::Sqlite(store) => store.write(move |txn| repair::repair(txn, &shop)).await,
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| {
+                        let rows = repair::repair(txn, &shop)?;
+                        let index = shops::find(txn.conn, &shop)?.map(|shop| shop.index);
+                        let detail = json!({ "rows": rows });
+                        audit::add(txn, &by, (What::Repair, index), &detail)?;
+                        Ok(rows)
+                    })
+                    .await
+            }
         }
     }
 
@@ -525,6 +592,31 @@ impl Store {
     pub(crate) fn levels(&self) -> Result<Vec<crate::change::LevelRow>, StoreError> {
         match self {
             Self::Sqlite(store) => store.db().read_blocking(load::levels),
+        }
+    }
+
+    /// Appends a record to the audit list of what changes nothing here.
+    pub(crate) async fn note(&self, by: By, what: What, detail: Value) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| audit::add(txn, &by, (what, None), &detail))
+                    .await
+            }
+        }
+    }
+
+    /// The audit list, the latest first.
+    pub(crate) async fn audit(&self, filter: AuditFilter) -> Result<Vec<AuditRow>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| audit::list(conn, &filter)).await,
+        }
+    }
+
+    /// Looks whether the audit list is whole.
+    pub(crate) async fn verify_audit(&self, now: TimeMs) -> Result<AuditChecked, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| audit::verify(conn, now)).await,
         }
     }
 

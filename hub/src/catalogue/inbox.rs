@@ -11,6 +11,7 @@ use vitrina_host::drop::{
 };
 
 use super::{ImportError, Mode, recorded, with_causes};
+use crate::audit::By;
 use crate::core::Core;
 use crate::store::ImportEnd;
 
@@ -54,7 +55,12 @@ struct Inbox {
 impl Consumer for Inbox {
     fn arrived(&mut self, arrived: Arrived) -> Answer {
         let _entered = self.runtime.enter();
-        match recorded(&self.core, &arrived.name, arrived.file, Mode::Write) {
+        match recorded(
+            &self.core,
+            By::DropFolder,
+            (&arrived.name, arrived.file),
+            Mode::Write,
+        ) {
             Ok(end) => {
                 tracing::info!(
                     file.name = arrived.name,

@@ -4,6 +4,7 @@ use vitrina_host::output::Exit;
 use vitrina_host::{say, when};
 
 use super::Context;
+use crate::audit::By;
 use crate::keys::Role;
 
 #[derive(Debug, clap::Subcommand)]
@@ -30,7 +31,10 @@ pub(super) async fn run(verb: KeyVerb, context: Context<'_>) -> anyhow::Result<E
     let core = context.core;
     match verb {
         KeyVerb::Add { role, name } => {
-            let key = core.keys.add(&core.store, &name, role).await?;
+            let key = core
+                .keys
+                .add(&core.store, By::CommandLine, (&name, role))
+                .await?;
             if context.json {
                 context
                     .out
@@ -75,7 +79,9 @@ pub(super) async fn run(verb: KeyVerb, context: Context<'_>) -> anyhow::Result<E
             }
         }
         KeyVerb::Revoke { name } => {
-            core.keys.revoke(&core.store, &name).await?;
+            core.keys
+                .revoke(&core.store, By::CommandLine, &name)
+                .await?;
             if context.json {
                 context
                     .out

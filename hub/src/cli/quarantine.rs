@@ -5,6 +5,7 @@ use vitrina_host::{say, sign, when};
 use vitrina_shared::ShopId;
 
 use super::{Context, Usage};
+use crate::audit::By;
 use crate::store::{QuarantineRow, Verdict};
 
 #[derive(Debug, clap::Subcommand)]
@@ -135,7 +136,12 @@ fn show(row: &QuarantineRow, context: &mut Context<'_>) -> anyhow::Result<Exit> 
 
 async fn decide(id: &str, verdict: Verdict, context: Context<'_>) -> anyhow::Result<Exit> {
     let name = id_of(id)?;
-    if !context.core.store.decide(name, None, verdict).await? {
+    if !context
+        .core
+        .store
+        .decide(By::CommandLine, name, None, verdict)
+        .await?
+    {
         anyhow::bail!(say!(
             context.lang(),
             "there is no open record {id}",

@@ -14,6 +14,7 @@ use vitrina_shared::movement::Kind;
 use vitrina_shared::{Barcode, ShopId, TimeMs};
 
 use super::{Context, Usage};
+use crate::audit::{By, What};
 use crate::error::{ApiError, Code};
 use crate::routes::{explained_json, item_json, movement_json, shops_json, stock_list_json};
 use crate::store::{MovementFilter, MovementRow};
@@ -229,7 +230,7 @@ fn stock_of(view: &View, args: &StockArgs, context: &mut Context<'_>) -> anyhow:
 }
 
 /// A time, or a period before now.
-fn since(text: Option<&str>, now: TimeMs) -> Result<TimeMs, Usage> {
+pub(super) fn since(text: Option<&str>, now: TimeMs) -> Result<TimeMs, Usage> {
     let Some(text) = text else {
         return Ok(now.plus(-DAY_MS));
     };
@@ -401,10 +402,14 @@ pub(super) async fn explain(args: ExplainArgs, context: Context<'_>) -> anyhow::
 
 pub(super) async fn export(args: ExportArgs, context: Context<'_>) -> anyhow::Result<Exit> {
     let view = view(&context).await?;
-    let form = match args.export_form {
-        ExportForm::Csv => Format::Csv,
-        ExportForm::Ndjson => Format::Ndjson,
+    let (form, word) = match args.export_form {
+        ExportForm::Csv => (Format::Csv, "csv"),
+        ExportForm::Ndjson => (Format::Ndjson, "ndjson"),
     };
+    let file = args.out.as_ref().and_then(|file| file.file_name());
+    let detail = json!({ "form": word, "file": file.map(|file| file.to_string_lossy()) });
+    let store = &context.core.store;
+    store.note(By::CommandLine, What::Export, detail).await?;
     let Some(file) = &args.out else {
         snapshot_to(&view, form, context.out)?;
         return Ok(Exit::Done);

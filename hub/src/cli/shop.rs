@@ -11,6 +11,7 @@ use vitrina_host::{os, say, when};
 use vitrina_shared::ShopId;
 
 use super::{Context, Usage};
+use crate::audit::By;
 use crate::shops::{self, EnrolCode, Fields, NewShop};
 use crate::store::Story;
 
@@ -77,19 +78,19 @@ pub(super) async fn run(verb: ShopVerb, mut context: Context<'_>) -> anyhow::Res
         ShopVerb::List { not_enrolled } => list(not_enrolled, context).await,
         ShopVerb::Show { shop } => show(shop, context).await,
         ShopVerb::Set { shop, fields } => {
-            let row = shops::set(context.core, shop, *fields).await?;
+            let row = shops::set(context.core, By::CommandLine, (shop, *fields)).await?;
             show(row.shop, context).await
         }
         ShopVerb::Recode { shop } => {
-            let code = shops::recode(context.core, shop).await?;
+            let code = shops::recode(context.core, By::CommandLine, shop).await?;
             print_code(&code, &mut context)
         }
         ShopVerb::Revoke { shop } => {
-            shops::revoke(context.core, shop.clone()).await?;
+            shops::revoke(context.core, By::CommandLine, shop.clone()).await?;
             done(&mut context, &shop, "revoked", "отозван")
         }
         ShopVerb::Close { shop } => {
-            shops::close(context.core, shop.clone()).await?;
+            shops::close(context.core, By::CommandLine, shop.clone()).await?;
             done(&mut context, &shop, "closed", "закрыт")
         }
     }
@@ -128,7 +129,7 @@ async fn add(args: AddArgs, mut context: Context<'_>) -> anyhow::Result<Exit> {
         shops::check_all(vec![new])?;
         return Ok(Exit::Done);
     }
-    let code = shops::add(context.core, new).await?;
+    let code = shops::add(context.core, By::CommandLine, new).await?;
     print_code(&code, &mut context)
 }
 
@@ -165,7 +166,7 @@ async fn add_chain(
         context.out.line(text)?;
         return Ok(Exit::Done);
     }
-    let codes = shops::add_all(context.core, new).await?;
+    let codes = shops::add_all(context.core, By::CommandLine, new).await?;
     if let Some(file) = &args.out {
         let path = context.file(file);
         // Codes are secrets until they are used.

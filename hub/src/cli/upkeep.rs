@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use serde_json::json;
 use vitrina_host::config::DataFolder;
 use vitrina_host::control::{self, ControlError, Place};
 use vitrina_host::db::{self, Check};
@@ -12,6 +13,7 @@ use vitrina_host::{os, say};
 use vitrina_shared::ShopId;
 
 use super::Context;
+use crate::audit::{By, What};
 use crate::core::{Core, Init, database};
 use crate::store::{Checked, Problem, StoreError};
 
@@ -53,7 +55,7 @@ pub(super) async fn verify(args: VerifyArgs, context: Context<'_>) -> anyhow::Re
             .collect();
         shops.dedup();
         for shop in shops {
-            repaired += context.core.store.repair(shop).await?;
+            repaired += context.core.store.repair(By::CommandLine, shop).await?;
         }
         let core = Arc::clone(context.core);
         checked = tokio::task::spawn_blocking(move || look(&core, args.shop.as_ref())).await??;
@@ -130,9 +132,12 @@ fn look(core: &Core, shop: Option<&ShopId>) -> Result<Checked, StoreError> {
 
 pub(super) async fn backup(args: BackupArgs, context: Context<'_>) -> anyhow::Result<Exit> {
     let target = context.file(&args.file);
-    context
-        .core
-        .store
+    // Before the copy is made, so that the copy tells of itself.
+    let store = &context.core.store;
+    let name = target.file_name().map(|name| name.to_string_lossy());
+    let detail = json!({ "file": name });
+    store.note(By::CommandLine, What::Backup, detail).await?;
+    store
         .backup(&target)
         .await
         .with_context(|| format!("cannot write {}", target.display()))?;

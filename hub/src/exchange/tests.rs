@@ -12,6 +12,7 @@ use vitrina_shared::wire::{Positions, positions_hash};
 use vitrina_shared::{Condition, Delta, Key, Movement, Position, Qty, ReplicaId};
 
 use super::*;
+use crate::audit::By;
 use crate::core::Init;
 use crate::enrol;
 use crate::shops::{self, Fields, NewShop};
@@ -40,7 +41,7 @@ async fn code(core: &Core, shop: &str) -> [u8; 16] {
         shop: shop.parse().unwrap(),
         fields: Fields::default(),
     };
-    let code = shops::add(core, new).await.unwrap();
+    let code = shops::add(core, By::CommandLine, new).await.unwrap();
     sign::code_to_bytes(&code.code).unwrap()
 }
 
@@ -284,7 +285,7 @@ async fn an_agent_that_waits_is_told_of_its_settings() {
         city: Some("Moscow".into()),
         ..Fields::default()
     };
-    shops::set(&set, "S1".parse().unwrap(), fields)
+    shops::set(&set, By::CommandLine, ("S1".parse().unwrap(), fields))
         .await
         .unwrap();
     let answer = tokio::time::timeout(Duration::from_secs(5), waiting)

@@ -1,4 +1,4 @@
-//! What the command line does, over HTTP: shops and keys.
+//! What the command line does, over HTTP: shops, keys and the audit list.
 
 use std::sync::Arc;
 
@@ -26,17 +26,21 @@ pub(crate) struct NewKey {
 
 /// Adds a shop; its one-time code is shown once.
 pub(crate) async fn add_shop(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
-    let headers = ask.headers.clone();
+    let (headers, by) = (ask.headers.clone(), ask.by());
     let new: NewShop = ask.json().await?;
-    let code = shops::add(&hub.core, new).await?;
+    let code = shops::add(&hub.core, by, new).await?;
     Ok(created(json_of(&headers, &code)?))
 }
 
 /// Makes a key; it is shown once.
 pub(crate) async fn add_key(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
-    let headers = ask.headers.clone();
+    let (headers, by) = (ask.headers.clone(), ask.by());
     let NewKey { name, role } = ask.json().await?;
-    let key = hub.core.keys.add(&hub.core.store, &name, role).await?;
+    let key = hub
+        .core
+        .keys
+        .add(&hub.core.store, by, (&name, role))
+        .await?;
     Ok(created(json_of(
         &headers,
         &json!({ "key": key, "name": name, "role": role }),
@@ -68,7 +72,10 @@ pub(crate) async fn revoke_key(
     State(hub): State<Arc<Hub>>,
     ask: Ask,
 ) -> Result<Response, ApiError> {
-    hub.core.keys.revoke(&hub.core.store, &ask.name).await?;
+    hub.core
+        .keys
+        .revoke(&hub.core.store, ask.by(), &ask.name)
+        .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -16,8 +16,10 @@ use serde::de::DeserializeOwned;
 use vitrina_host::depth;
 use vitrina_shared::TimeMs;
 
+use crate::audit::By;
 use crate::error::{ApiError, Code};
 use crate::feed::Cursor;
+use crate::keys::Principal;
 use crate::limits::{Callers, FREE_BODY_BYTES};
 use crate::server::{Hub, Peer};
 use crate::view::json;
@@ -45,6 +47,7 @@ pub(crate) struct Ask {
     body: Mutex<Body>,
     hub: Arc<Hub>,
     query: Vec<(String, String)>,
+    principal: Option<Principal>,
 }
 
 impl FromRequest<Arc<Hub>> for Ask {
@@ -65,6 +68,7 @@ impl FromRequest<Arc<Hub>> for Ask {
         let (mut parts, body) = request.into_parts();
         Ok(Self {
             name,
+            principal: parts.extensions.get().cloned(),
             headers: parts.headers,
             peer: parts.extensions.remove(),
             body: Mutex::new(body),
@@ -75,6 +79,14 @@ impl FromRequest<Arc<Hub>> for Ask {
 }
 
 impl Ask {
+    /// On whose word this is done, for the audit list.
+    pub(crate) fn by(&self) -> By {
+        match &self.principal {
+            Some(principal) => By::Key(Arc::clone(&principal.name)),
+            None => By::Hub,
+        }
+    }
+
     /// A parameter of the query; an empty one is none.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().rev().find(|(known, _)| known == name)?;

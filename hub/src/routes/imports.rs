@@ -36,6 +36,7 @@ pub(crate) async fn start(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respo
         .to_owned();
     let folder = hub.core.data.join(SPOOL);
     let file = spool_path(&folder, &name)?;
+    let by = ask.by();
     // Bytes keep coming.
     let piece_time = hub.core.config.limits.body.duration();
     let body = ask.body()?;
@@ -47,7 +48,7 @@ pub(crate) async fn start(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respo
         let _ = tokio::fs::remove_file(&file).await;
         return Err(error);
     }
-    let id = catalogue::start(&hub.core, &name, file).await?;
+    let id = catalogue::start(&hub.core, by, (&name, file)).await?;
     let place = format!("/v1/imports/{id}");
     let mut response = (
         StatusCode::ACCEPTED,

@@ -11,6 +11,7 @@ use vitrina_host::config::DataFolder;
 use vitrina_shared::freshness::Heard;
 
 use super::*;
+use crate::audit::By;
 use crate::change::{Change, ShopHealth, ShopRow};
 use crate::core::{Core, Init};
 use crate::keys::Role;
@@ -63,7 +64,10 @@ impl Bench {
         for role in ROLES {
             keys.push((
                 role,
-                core.keys.add(&core.store, role.word(), role).await.unwrap(),
+                core.keys
+                    .add(&core.store, By::CommandLine, (role.word(), role))
+                    .await
+                    .unwrap(),
             ));
         }
         let hub = Arc::new(Hub::new(core, Arc::new(view)));
@@ -209,7 +213,10 @@ async fn every_route_is_described_and_refuses_who_has_no_key_or_another_role() {
 async fn a_revoked_key_is_told_so() {
     let bench = Bench::new(stocked()).await;
     let core = &bench.hub.core;
-    core.keys.revoke(&core.store, "website").await.unwrap();
+    core.keys
+        .revoke(&core.store, By::CommandLine, "website")
+        .await
+        .unwrap();
 
     let got = bench.get(Role::Website, "/v1/stock/2000018987155").await;
 

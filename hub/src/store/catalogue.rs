@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use vitrina_shared::registers::{Alias, Item, kind};
 use vitrina_shared::{Barcode, Money, TimeMs};
 
 use super::sqlite::Txn;
-use super::{StoreError, registers, totals};
+use super::{StoreError, audit, registers, totals};
+use crate::audit::{By, What};
 use crate::change::Change;
 
 const FIND_ALIAS: &str = "SELECT barcode FROM alias WHERE code = ?1";
@@ -384,7 +386,7 @@ pub(super) fn begin(txn: &Txn<'_>, id: &str, name: &str) -> Result<(), StoreErro
 }
 
 /// It ended.
-pub(super) fn end(txn: &Txn<'_>, id: &str, end: &ImportEnd) -> Result<(), StoreError> {
+pub(super) fn end(txn: &Txn<'_>, by: &By, (id, end): (&str, &ImportEnd)) -> Result<(), StoreError> {
     let state = if end.error.is_some() {
         "failed"
     } else {
@@ -393,7 +395,9 @@ pub(super) fn end(txn: &Txn<'_>, id: &str, end: &ImportEnd) -> Result<(), StoreE
     txn.conn
         .prepare_cached(END)?
         .execute(params![id, state, txn.now.0, to_json(end)?])?;
-    Ok(())
+    let name = import(txn.conn, id)?.map(|import| import.name);
+    let detail = json!({ "file": name, "state": state, "rows": end.rows, "changed": end.changed });
+    audit::add(txn, by, (What::Import, None), &detail)
 }
 
 /// Imports that a stop cut off are failed ones.

@@ -1,12 +1,15 @@
 //! When shops were heard from, what they said of themselves, and what people at the hub decided for them.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::json;
+use vitrina_host::sign;
 use vitrina_shared::freshness::Heard;
 use vitrina_shared::wire::v1::{DecisionV1, DisagreementV1, QuarantinedV1};
 use vitrina_shared::{ShopId, TimeMs};
 
 use super::sqlite::Txn;
-use super::{StoreError, lives};
+use super::{StoreError, audit, lives, shops};
+use crate::audit::{By, What};
 use crate::change::{Change, ShopHealth, ShopRow};
 
 const HEARD: &str =
@@ -34,6 +37,7 @@ const DISAGREEMENTS: &str = "SELECT shop.name, d.barcode, d.condition, d.stated,
 const DECIDE: &str = "INSERT OR REPLACE INTO decision (shop, target, kind, made_at, sent_at) \
     SELECT q.shop, q.id, ?3, ?4, NULL FROM quarantine AS q JOIN shop ON shop.id = q.shop \
     WHERE q.id = ?1 AND q.state = 0 AND (?2 IS NULL OR shop.name = ?2)";
+const OF_RECORD: &str = "SELECT shop FROM quarantine WHERE id = ?1 ORDER BY state, shop LIMIT 1";
 const DECISION_IS_DONE: &str =
     "DELETE FROM decision WHERE shop = ?1 AND target = ?2 AND (?3 <> 0 OR sent_at IS NOT NULL)";
 const DECISIONS: &str = "SELECT target, kind FROM decision WHERE shop = ?1 AND (sent_at IS NULL OR sent_at < ?2) LIMIT 200";
@@ -297,14 +301,14 @@ pub(super) fn disagreements(
 /// Decides about an open record; false where there is none of that name.
 pub(super) fn decide(
     txn: &Txn<'_>,
-    id: [u8; 16],
-    shop: Option<&ShopId>,
+    by: &By,
+    (id, shop): ([u8; 16], Option<&ShopId>),
     verdict: Verdict,
 ) -> Result<bool, StoreError> {
-    let kind = match verdict {
-        Verdict::Retry => RETRY,
-        Verdict::Force => FORCE,
-        Verdict::Drop => DROP,
+    let (kind, word) = match verdict {
+        Verdict::Retry => (RETRY, "retry"),
+        Verdict::Force => (FORCE, "retry --force"),
+        Verdict::Drop => (DROP, "drop"),
     };
     let made = txn.conn.prepare_cached(DECIDE)?.execute(params![
         id,
@@ -312,7 +316,21 @@ pub(super) fn decide(
         kind,
         txn.now.0
     ])?;
+    if made > 0 {
+        let detail = json!({ "record": sign::hex(&id), "decision": word });
+        let shop = match shop {
+            Some(shop) => shops::find(txn.conn, shop)?.map(|shop| shop.index),
+            None => of_record(txn.conn, id)?,
+        };
+        audit::add(txn, by, (What::Decision, shop), &detail)?;
+    }
     Ok(made > 0)
+}
+
+/// The shop that holds a record back; the first, should two have one of that name.
+fn of_record(conn: &Connection, id: [u8; 16]) -> Result<Option<u32>, StoreError> {
+    let mut statement = conn.prepare_cached(OF_RECORD)?;
+    Ok(statement.query_row([id], |row| row.get(0)).optional()?)
 }
 
 /// What the shop must be told now. A decision is told until the shop shows its record again.

@@ -1,12 +1,14 @@
 //! The lives of the hub's database.
 
 use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
 use vitrina_host::sign;
 use vitrina_shared::freshness::Heard;
 use vitrina_shared::{HubLife, TimeMs};
 
 use super::sqlite::Txn;
-use super::{StoreError, shops};
+use super::{StoreError, audit, shops};
+use crate::audit::{By, What};
 use crate::change::{Change, ShopHealth};
 
 const CURRENT: &str = "SELECT ordinal, random FROM hub_life ORDER BY ordinal DESC LIMIT 1";
@@ -57,7 +59,11 @@ pub(super) fn newest(conn: &Connection) -> Result<LifeRow, StoreError> {
 }
 
 /// Begins a life of this ordinal: nobody was heard from in it, and every shop says so in the feed.
-pub(super) fn begin(txn: &mut Txn<'_>, ordinal: u64, reason: &str) -> Result<HubLife, StoreError> {
+pub(super) fn begin(
+    txn: &mut Txn<'_>,
+    ordinal: u64,
+    (by, reason): (&By, &str),
+) -> Result<HubLife, StoreError> {
     let random = sign::random_bytes::<16>().map_err(|_| StoreError::Random)?;
     let life = HubLife { ordinal, random };
     txn.conn.prepare_cached(BEGIN)?.execute(params![
@@ -66,6 +72,7 @@ pub(super) fn begin(txn: &mut Txn<'_>, ordinal: u64, reason: &str) -> Result<Hub
         txn.now.0,
         reason
     ])?;
+    audit::add(txn, by, (What::Life, None), &json!({ "reason": reason }))?;
     txn.conn.prepare_cached(FORGET_HEARD)?.execute([])?;
     txn.set_life(life);
     for mut shop in shops::all(txn.conn)? {

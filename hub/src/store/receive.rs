@@ -1,6 +1,7 @@
 //! What one exchange brings, taken in one transaction: the decisions of `shared::decide` over the rows of this file.
 
 use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
 use vitrina_shared::decide::{self, Evidence, LifeVerdict, Outcome, Shown};
 use vitrina_shared::freshness::Heard;
 use vitrina_shared::wire::Reply;
@@ -9,7 +10,8 @@ use vitrina_shared::{HubLife, ReplicaId, Seq, ShopId, TimeMs, planted};
 
 use super::log::{self, Log};
 use super::sqlite::Txn;
-use super::{StoreError, heard, lives, merge, shops, voids};
+use super::{StoreError, audit, heard, lives, merge, shops, voids};
+use crate::audit::{By, What};
 use crate::change::{ShopHealth, ShopRow};
 use crate::exchange::token::Claims;
 use crate::merge::Incoming;
@@ -91,7 +93,7 @@ pub(super) fn receive(txn: &mut Txn<'_>, brought: &mut Brought) -> Result<Taken,
     }
     shops::add_device(txn.conn, &brought.device, shop.index, brought.issued_at)?;
     let begun = match &brought.claims {
-        Some(claims) => judge(txn, claims, shop.index)?,
+        Some(claims) => judge(txn, &By::Shop(brought.shop.clone()), (claims, shop.index))?,
         None => None,
     };
     for shown in &brought.shown {
@@ -128,7 +130,11 @@ fn must_be_of(log: Option<&Log>, shop: u32) -> Result<(), StoreError> {
 }
 
 /// Begins a new life where the shop holds this hub's own word for something that this database does not know.
-fn judge(txn: &mut Txn<'_>, claims: &Claims, shop: u32) -> Result<Option<HubLife>, StoreError> {
+fn judge(
+    txn: &mut Txn<'_>,
+    by: &By,
+    (claims, shop): (&Claims, u32),
+) -> Result<Option<HubLife>, StoreError> {
     let own = lives::current(txn.conn)?.ok_or(StoreError::Damaged("the hub has no life"))?;
     let on_history = claims.life == own && is_on_history(txn, claims, shop)?;
     match decide::judge_life(
@@ -139,12 +145,10 @@ fn judge(txn: &mut Txn<'_>, claims: &Claims, shop: u32) -> Result<Option<HubLife
         },
     ) {
         LifeVerdict::Goes => Ok(None),
-        LifeVerdict::Behind { ordinal } => lives::begin(
-            txn,
-            ordinal,
-            "a shop proved that this database is an older copy",
-        )
-        .map(Some),
+        LifeVerdict::Behind { ordinal } => {
+            let reason = "a shop proved that this database is an older copy";
+            lives::begin(txn, ordinal, (by, reason)).map(Some)
+        }
     }
 }
 
@@ -220,7 +224,7 @@ fn receive_delta(
             }
             let mut log = match log {
                 Some(log) => log,
-                None => log::add(txn.conn, name, shop)?,
+                None => new_log(txn, &taken.shop, name)?,
             };
             let delta = delta.without(skip)?;
             let merged = merge::merge(txn, &mut log, &delta)?;
@@ -228,7 +232,13 @@ fn receive_delta(
             taken.repairs += merged.repairs;
             taken.spent.push(delta);
         }
-        Outcome::Fork { skip, branch, .. } => {
+        Outcome::Fork {
+            skip,
+            branch,
+            common,
+            ..
+        } => {
+            let is_new = log::find(txn.conn, branch)?.is_none();
             let Some(forks) = forks.checked_sub(1) else {
                 return Ok(Reply::Take { replica: name.0 });
             };
@@ -236,9 +246,22 @@ fn receive_delta(
             if let Reply::NotNow { .. } = receive_delta(txn, taken, tail, forks)? {
                 return Ok(Reply::NotNow { replica: name.0 });
             }
+            if is_new {
+                let parted = json!({ "replica": name.to_string(), "common": common.0, "branch": branch.to_string() });
+                let by = By::Shop(taken.shop.shop.clone());
+                audit::add(txn, &by, (What::Fork, Some(shop)), &parted)?;
+            }
         }
     }
     Ok(Reply::of(name, last, outcome))
+}
+
+/// The log of a ledger that is heard of for the first time.
+fn new_log(txn: &Txn<'_>, shop: &ShopRow, name: ReplicaId) -> Result<Log, StoreError> {
+    let by = By::Shop(shop.shop.clone());
+    let detail = json!({ "replica": name.to_string() });
+    audit::add(txn, &by, (What::Replica, Some(shop.index)), &detail)?;
+    log::add(txn.conn, name, shop.index)
 }
 
 /// Whether the shop's index of ids is there, if this delta asks for one. A small one is built at once.

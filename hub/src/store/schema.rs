@@ -3,8 +3,15 @@
 use vitrina_host::migrate::Step;
 
 /// Applied in order, once each. Never edit a released one: add the next.
-pub(super) const STEPS: &[Step] = &[Step {
-    number: 1_000,
-    name: "hub",
-    sql: include_str!("../../migrations/1000_hub.sql"),
-}];
+pub(super) const STEPS: &[Step] = &[
+    Step {
+        number: 1_000,
+        name: "hub",
+        sql: include_str!("../../migrations/1000_hub.sql"),
+    },
+    Step {
+        number: 1_001,
+        name: "audit",
+        sql: include_str!("../../migrations/1001_audit.sql"),
+    },
+];

@@ -1,11 +1,14 @@
 //! Shops, their devices and their one-time codes.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::json as object;
+use vitrina_host::sign;
 use vitrina_shared::ShopId;
 use vitrina_shared::registers::{OtherShop, Settings, kind};
 
 use super::sqlite::Txn;
-use super::{StoreError, registers, totals};
+use super::{StoreError, audit, registers, totals};
+use crate::audit::{By, What};
 use crate::change::{Change, ShopRow};
 
 const ALL: &str = "SELECT id, name, settings, address, lat, lon, external_id, publish, revoked, \
@@ -301,6 +304,9 @@ pub(super) fn use_code(
     let issued_at = revoked_at.map_or(txn.now.0, |at| txn.now.0.max(at.saturating_add(1)));
     txn.conn.prepare_cached(ENROLLED)?.execute([shop.index])?;
     add_device(txn.conn, device, shop.index, issued_at)?;
+    let device = object!({ "device": sign::hex(&sign::sha256(device)[..8]) });
+    let by = By::Shop(name.clone());
+    audit::add(txn, &by, (What::Enrol, Some(shop.index)), &device)?;
     (shop.revoked, shop.enrolled) = (false, true);
     set(txn, shop)?;
     Ok((CodeUse::Opened(Box::new(name)), issued_at))
@@ -343,6 +349,8 @@ pub(super) fn add_forgotten(txn: &mut Txn<'_>, name: &ShopId) -> Result<ShopRow,
     tracing::warn!(shop.id = %name, "a shop that this database does not know was heard from; it is off the website until it is set");
     let shop = find(txn.conn, name)?.ok_or(StoreError::Damaged("a shop is gone"))?;
     debug_assert_eq!(shop.index, index);
+    let by = By::Shop(name.clone());
+    audit::add(txn, &by, (What::ShopFound, Some(index)), &object!({}))?;
     txn.change(Change::Shop(shop.clone()));
     Ok(shop)
 }

@@ -12,6 +12,7 @@ use vitrina_host::{clock, sign};
 use vitrina_shared::{Barcode, HubLife, TimeMs};
 
 use super::{StoreError, lives, schema};
+use crate::audit::By;
 use crate::change::{Change, FeedHead};
 
 const LAST_COMMIT: &str = "SELECT pos, tag FROM feed_commit ORDER BY pos DESC LIMIT 1";
@@ -166,7 +167,7 @@ impl SqliteStore {
             .write()
             .unwrap_or_else(PoisonError::into_inner) = barcodes;
         if life.is_none() {
-            self.write_blocking(|txn| lives::begin(txn, 1, "the database was made"))?;
+            self.write_blocking(|txn| lives::begin(txn, 1, (&By::Hub, "the database was made")))?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What the store promises, asked of the SQLite store.
 
+mod audit;
 mod history;
 mod model;
 
@@ -26,7 +27,7 @@ struct Hub {
     store: Store,
     /// The last level of each barcode and shop that readers were told.
     told: Arc<Mutex<BTreeMap<(u32, Barcode), LevelRow>>>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 fn shop(name: &str) -> ShopId {
@@ -74,13 +75,13 @@ impl Hub {
             }
         }));
         let shops = vec![(row("S1"), [1; 32]), (row("S2"), [2; 32])];
-        wait(store.add_shops(shops, TimeMs(i64::MAX)))
+        wait(store.add_shops(By::CommandLine, shops, TimeMs(i64::MAX)))
             .unwrap()
             .unwrap();
         Self {
             store,
             told,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -438,9 +439,13 @@ fn a_token_that_this_database_does_not_know_begins_one_new_life() {
 fn a_revoked_certificate_opens_nothing_and_a_later_one_does() {
     let hub = Hub::new();
     let row = wait(hub.store.shop(shop("S1"))).unwrap().unwrap();
-    wait(hub.store.revoke_shop(row.clone())).unwrap();
+    wait(hub.store.revoke_shop(By::CommandLine, row.clone())).unwrap();
     let refused = wait(hub.store.receive(brought("S1", Vec::new())));
-    wait(hub.store.set_code(row.index, [7; 32], TimeMs(i64::MAX))).unwrap();
+    wait(
+        hub.store
+            .set_code(By::CommandLine, row.index, [7; 32], TimeMs(i64::MAX)),
+    )
+    .unwrap();
     let (used, issued_at) = wait(hub.store.use_code([7; 32], [9; 32], None)).unwrap();
     let taken = wait(hub.store.receive(Brought {
         issued_at,
@@ -471,7 +476,7 @@ fn what_the_tables_say_wrongly_is_found_and_put_right() {
         .unwrap();
 
     let found = hub.store.verify(None).unwrap().problems;
-    wait(hub.store.repair(shop("S1"))).unwrap();
+    wait(hub.store.repair(By::CommandLine, shop("S1"))).unwrap();
 
     assert_eq!(
         found.iter().map(|problem| problem.code).collect::<Vec<_>>(),
@@ -485,16 +490,22 @@ fn a_shop_that_is_shown_again_tells_all_its_levels_anew() {
     let hub = Hub::new();
     hub.bring(vec![whole(1, &[receipt("A", 5), receipt("B", 1)])]);
     let row = wait(hub.store.shop(shop("S1"))).unwrap().unwrap();
-    let hidden = wait(hub.store.set_shop(ShopRow {
-        publish: false,
-        ..row.clone()
-    }))
+    let hidden = wait(hub.store.set_shop(
+        By::CommandLine,
+        ShopRow {
+            publish: false,
+            ..row.clone()
+        },
+    ))
     .unwrap();
 
-    let shown = wait(hub.store.set_shop(ShopRow {
-        publish: true,
-        ..hidden
-    }))
+    let shown = wait(hub.store.set_shop(
+        By::CommandLine,
+        ShopRow {
+            publish: true,
+            ..hidden
+        },
+    ))
     .unwrap();
 
     assert!(
