@@ -161,7 +161,7 @@ fn read(core: &Core, opened: Opened<'_>, shop: ShopId) -> Result<Arrived, Exchan
         shop
     };
     if request.hello.shop != shop.as_str() {
-        return Err(ExchangeError::Unauthorized(
+        return Err(ExchangeError::Forbidden(
             "the certificate is another shop's",
         ));
     }
@@ -378,6 +378,7 @@ pub(crate) async fn build_index(core: Arc<Core>, shop: u32) {
 fn ask(core: &Core, request: &Request, taken: &Taken) -> Ask {
     Ask {
         shop: taken.shop.clone(),
+        issued_at: request.certificate.issued_at,
         life: request.hello.life.map(life),
         registers: request.hello.registers,
         shown: request.positions.list.clone(),

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use tokio::sync::Notify;
 use vitrina_host::sign;
 use vitrina_shared::TimeMs;
 
@@ -68,6 +69,8 @@ pub(crate) struct Principal {
     pub(crate) name: Arc<str>,
     /// What it may do.
     pub(crate) role: Role,
+    /// What its secret is known by.
+    hash: [u8; 32],
 }
 
 /// What a secret opens.
@@ -139,6 +142,7 @@ pub(crate) struct Keyring {
     known: RwLock<HashMap<[u8; 32], (Principal, bool)>>,
     /// Grows after the keys have changed.
     edition: AtomicU64,
+    changed: Notify,
 }
 
 impl Keyring {
@@ -154,6 +158,7 @@ impl Keyring {
                         Principal {
                             name: key.name.into(),
                             role: key.role,
+                            hash: key.hash,
                         },
                         key.revoked_at.is_some(),
                     ),
@@ -162,6 +167,7 @@ impl Keyring {
             .collect();
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
         self.edition.fetch_add(1, Ordering::AcqRel);
+        self.changed.notify_waiters();
         Ok(())
     }
 
@@ -182,6 +188,21 @@ impl Keyring {
             Some((principal, false)) => KeyCheck::Known(principal.clone()),
             Some((_, true)) => KeyCheck::Revoked,
             None => KeyCheck::Unknown,
+        }
+    }
+
+    /// Waits until this key opens nothing any more: a call that waits for news ends with it.
+    pub(crate) async fn ended(&self, principal: &Principal) {
+        loop {
+            let changed = self.changed.notified();
+            let is_good = {
+                let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+                matches!(known.get(&principal.hash), Some((_, false)))
+            };
+            if !is_good {
+                return;
+            }
+            changed.await;
         }
     }
 

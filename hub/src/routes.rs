@@ -378,13 +378,16 @@ async fn watch(
     mut request: Request,
     next: Next,
 ) -> Response {
-    match auth::authorize(&guard.hub.core.keys, guard.access, request.headers()) {
+    let keys = &guard.hub.core.keys;
+    let mut caller = None;
+    match auth::authorize(keys, guard.access, request.headers()) {
         Ok(None) => {}
         Ok(Some(principal)) => {
             if let Some(Extension(peer)) = &peer {
                 peer.pulse.prove();
             }
-            request.extensions_mut().insert(principal);
+            request.extensions_mut().insert(principal.clone());
+            caller = Some(principal);
         }
         Err(error) => {
             guard.hub.refusals.count(error.code().word());
@@ -393,6 +396,17 @@ async fn watch(
         }
     }
     let work = caught(next.run(request));
+    let work = async {
+        match &caller {
+            None => work.await,
+            Some(caller) => tokio::select! {
+                biased;
+                done = work => done,
+                // Whoever waits for news does not get them with a key that was ended meanwhile.
+                () = keys.ended(caller) => Some(ApiError::new(Code::Revoked, "").into_response()),
+            },
+        }
+    };
     let done = if guard.takes_long {
         Ok(work.await)
     } else {

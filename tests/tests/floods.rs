@@ -174,7 +174,7 @@ async fn a_shop_that_floods_the_hub_with_refused_batches_is_stopped_alone() {
     }
 
     assert_eq!(
-        seen.iter().filter(|status| **status == 401).count(),
+        seen.iter().filter(|status| **status == 403).count(),
         20,
         "{seen:?}"
     );

@@ -263,6 +263,19 @@ async fn only_the_holder_of_the_key_speaks_for_the_shop() {
     }
 }
 
+/// Waits until an exchange of the shop is being answered.
+async fn arrival(core: &Core, shop: &str) {
+    let shop: ShopId = shop.parse().unwrap();
+    let arrived = async {
+        while !core.waiters.has_arrived(&shop) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), arrived)
+        .await
+        .unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_waits_is_told_of_its_settings() {
     let folder = tempfile::tempdir().unwrap();
@@ -272,15 +285,7 @@ async fn an_agent_that_waits_is_told_of_its_settings() {
 
     let (set, waits) = (Arc::clone(&core), Arc::clone(&core));
     let waiting = tokio::spawn(async move { agent.exchange(&waits, 20_000).await });
-    let shop: ShopId = "S1".parse().unwrap();
-    let arrived = async {
-        while !core.waiters.has_arrived(&shop) {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(5), arrived)
-        .await
-        .unwrap();
+    arrival(&core, "S1").await;
     let fields = Fields {
         city: Some("Moscow".into()),
         ..Fields::default()
@@ -367,4 +372,28 @@ async fn an_empty_database_beside_the_traces_of_a_life_is_refused() {
 
     assert!(refused.is_err_and(|error| error.to_string().contains("serve --init")));
     assert_eq!(begun.store.head().life.ordinal, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_revoked_while_it_waits_gets_no_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let core = hub(&folder).await;
+    let mut agent = enrolled(&core, "S1", 1).await;
+    agent.exchange(&core, 0).await.unwrap();
+
+    let waits = Arc::clone(&core);
+    let waiting = tokio::spawn(async move { agent.exchange(&waits, 20_000).await });
+    arrival(&core, "S1").await;
+    shops::revoke(&core, By::CommandLine, "S1".parse().unwrap())
+        .await
+        .unwrap();
+    let refused = tokio::time::timeout(Duration::from_secs(5), waiting)
+        .await
+        .unwrap()
+        .unwrap();
+
+    assert!(
+        matches!(refused, Err(ExchangeError::Revoked)),
+        "{refused:?}"
+    );
 }

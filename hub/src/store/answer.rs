@@ -6,7 +6,7 @@ use vitrina_shared::wire::positions_hash;
 use vitrina_shared::wire::v1::{DecisionV1, RegistersV1};
 use vitrina_shared::{Delta, HubLife, Position, ReplicaId, Seq, TimeMs};
 
-use super::{StoreError, heard, lives, log, registers};
+use super::{StoreError, heard, lives, log, registers, shops};
 use crate::change::ShopRow;
 
 /// The most movements of one answer.
@@ -19,6 +19,8 @@ const MAX_BYTES: usize = 600_000;
 pub(crate) struct Ask {
     /// The shop.
     pub(crate) shop: ShopRow,
+    /// When its certificate was given: it may have been taken back while the shop waited.
+    pub(crate) issued_at: i64,
     /// The life of the hub's last answer to it.
     pub(crate) life: Option<HubLife>,
     /// Registers are held up to here, in that life.
@@ -69,6 +71,9 @@ impl Found {
 
 /// Reads the answer.
 pub(super) fn find(conn: &Connection, ask: &Ask) -> Result<Found, StoreError> {
+    if shops::is_revoked(conn, ask.shop.index, ask.issued_at)? {
+        return Err(StoreError::Revoked);
+    }
     let life = lives::current(conn)?.ok_or(StoreError::Damaged("the hub has no life"))?;
     let logs = log::of_shop(conn, ask.shop.index)?;
     let every: Vec<_> = logs

@@ -345,6 +345,7 @@ fn the_agent_gets_back_what_it_forgot() {
     };
 
     let ask = Ask {
+        issued_at: 0,
         shop: taken.shop,
         life: None,
         registers: 0,
