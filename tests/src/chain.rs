@@ -217,7 +217,8 @@ impl Chain {
         shop
     }
 
-    fn unborn(&self, id: &str) -> Shop {
+    /// A shop whose folder a test makes itself, and which no agent runs for.
+    pub fn unborn(&self, id: &str) -> Shop {
         Shop {
             id: id.to_owned(),
             data: self.path(id),

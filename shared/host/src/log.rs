@@ -1,5 +1,6 @@
 //! What the programs say about their own work: to stderr, and for a server also into `DIR/log/`, a file a day.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -21,6 +22,9 @@ const FILES_MAX: usize = 14;
 /// How many lines may wait for the disk. The place for them is taken at the start (32 bytes each): the appender's own
 /// 128,000 would be a quarter of an idle agent's memory.
 const LINES_MAX: usize = 4_096;
+
+/// Begins a colour.
+const ESCAPE: u8 = 0x1b;
 
 /// `--log` and `--log-level`, before or after the verb.
 #[derive(Clone, Debug, clap::Args)]
@@ -133,10 +137,10 @@ pub fn start(of: LogOf<'_>, args: &LogArgs) -> Result<LogGuard, LogError> {
         }
         None => (None, None, None),
     };
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let colours = io::IsTerminal::is_terminal(&io::stderr());
     tracing_subscriber::registry()
         .with(filter)
-        .with(lines(args.form, colours, std::io::stderr))
+        .with(lines(args.form, colours, io::stderr))
         .with(file)
         .try_init()?;
     Ok(LogGuard {
@@ -174,10 +178,56 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let lines = fmt::layer().with_writer(writer).with_ansi(colours);
+    let lines = fmt::layer().with_writer(OneLine(writer)).with_ansi(colours);
     match form {
         LogForm::Human => lines.boxed(),
         LogForm::Json => lines.json().flatten_event(true).boxed(),
+    }
+}
+
+/// One event is one line: what a file's name or a barcode brings along never looks like a line of ours.
+struct OneLine<W>(W);
+
+impl<'w, W: MakeWriter<'w>> MakeWriter<'w> for OneLine<W> {
+    type Writer = OneLine<W::Writer>;
+
+    fn make_writer(&'w self) -> Self::Writer {
+        OneLine(self.0.make_writer())
+    }
+
+    fn make_writer_for(&'w self, meta: &tracing::Metadata<'_>) -> Self::Writer {
+        OneLine(self.0.make_writer_for(meta))
+    }
+}
+
+impl<W: io::Write> io::Write for OneLine<W> {
+    /// Takes a whole event, as the layer hands it over.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let (line, end) = match event.strip_suffix(b"\n") {
+            Some(line) => (line, &b"\n"[..]),
+            None => (event, &b""[..]),
+        };
+        // Colours stay; those that a text brings along were taken out of it before.
+        let breaks = |byte: &u8| byte.is_ascii_control() && *byte != ESCAPE;
+        if !line.iter().any(breaks) {
+            self.0.write_all(event)?;
+            return Ok(event.len());
+        }
+        let mut whole = Vec::with_capacity(event.len() + 16);
+        for byte in line {
+            if breaks(byte) {
+                whole.extend(byte.escape_ascii());
+            } else {
+                whole.push(*byte);
+            }
+        }
+        whole.extend_from_slice(end);
+        self.0.write_all(&whole)?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -185,6 +235,19 @@ where
 mod tests {
     use super::*;
     use clap::Parser;
+    use std::io::Write as _;
+
+    #[test]
+    fn a_newline_in_a_text_begins_no_line_of_the_log() {
+        let mut written = OneLine(Vec::new());
+        written
+            .write_all("a\nb\r\tЖ\u{1b}[0m\u{7f}\n".as_bytes())
+            .unwrap();
+        written.write_all(b"plain\n").unwrap();
+
+        let text = String::from_utf8(written.0).unwrap();
+        assert_eq!(text, "a\\nb\\r\\tЖ\u{1b}[0m\\x7f\nplain\n");
+    }
 
     #[derive(Parser)]
     struct Example {
