@@ -60,10 +60,19 @@ pub(crate) struct Said {
     pub(crate) words: Option<Words>,
     /// The latest price that is no sale's.
     pub(crate) price: Option<Money>,
-    /// The first price of a sale: better than none, but there may be a discount in it.
+    /// The first price of a sale: better than nothing, but there may be a discount in it.
     pub(crate) sold_for: Option<Money>,
-    /// When anything was said last.
+    /// When words or a price were said last; no sale says any.
     pub(crate) at: Option<TimeMs>,
+}
+
+/// What is stored of a row's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stored {
+    /// Price and words, as the rest of a movement.
+    pub(crate) bytes: Vec<u8>,
+    /// When they were said; nothing where a sale's price is all there is.
+    pub(crate) at: Option<i64>,
 }
 
 impl Incoming {
@@ -190,39 +199,67 @@ impl Rows {
 impl Said {
     /// One more movement's words, in the order of the log.
     pub(crate) fn hear(&mut self, kind: Kind, at: TimeMs, details: Details) {
-        let is_sale = matches!(kind, Kind::Sale | Kind::Return);
         let says_words = details.words != Words::default();
+        let mut is_said = says_words;
         match details.price {
-            Some(price) if is_sale => self.sold_for = self.sold_for.or(Some(price)),
-            Some(price) => self.price = Some(price),
-            None if !says_words => return,
+            Some(price) if matches!(kind, Kind::Sale | Kind::Return) => {
+                self.sold_for = self.sold_for.or(Some(price));
+            }
+            Some(price) => (self.price, is_said) = (Some(price), true),
             None => {}
         }
         if says_words {
             self.words.get_or_insert_default().overlay(details.words);
         }
-        self.at = Some(at);
+        if is_said {
+            self.at = Some(at);
+        }
     }
 
     /// Adds what is said later to what was stored; `None` where nothing changes.
-    pub(crate) fn after(&self, stored: Option<&[u8]>) -> Option<Vec<u8>> {
-        self.at?;
-        let before = stored.map(Details::read).unwrap_or_default();
-        let mut words = before.words.clone();
+    pub(crate) fn after(&self, stored: Option<&Stored>) -> Option<Stored> {
+        let Some(at) = self.at else {
+            let price = stored.is_none().then_some(self.sold_for).flatten()?;
+            return Some(Stored::new(Some(price), Words::default(), None));
+        };
+        // A sale's price gives way.
+        let before = stored.filter(|stored| stored.at.is_some());
+        let said = before.map_or_else(Details::default, |stored| Details::read(&stored.bytes));
+        let mut words = said.words.clone();
         words.overlay(self.words.clone().unwrap_or_default());
-        let price = self.price.or(before.price).or(self.sold_for);
-        if stored.is_some() && words == before.words && price == before.price {
+        let price = self.price.or(said.price);
+        if before.is_some() && words == said.words && price == said.price {
             return None;
         }
-        Some(
-            Details {
-                price,
-                words,
-                ..Details::default()
-            }
-            .to_bytes()
-            .into_vec(),
-        )
+        Some(Stored::new(price, words, Some(at.0)))
+    }
+}
+
+impl Stored {
+    fn new(price: Option<Money>, words: Words, at: Option<i64>) -> Self {
+        let details = Details {
+            price,
+            words,
+            ..Details::default()
+        };
+        Self {
+            bytes: details.to_bytes().into_vec(),
+            at,
+        }
+    }
+
+    /// What several rows of a level say, the earliest first: each word as it was said last. A sale's price stands
+    /// only where nothing else is said.
+    pub(crate) fn overlay<'a>(rows: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        rows.into_iter().fold(None, |before: Option<Self>, later| {
+            let Some(before) = before.filter(|before| before.at.is_some()) else {
+                return Some(later.clone());
+            };
+            let (said, more) = (Details::read(&before.bytes), Details::read(&later.bytes));
+            let mut words = said.words;
+            words.overlay(more.words);
+            Some(Self::new(more.price.or(said.price), words, later.at))
+        })
     }
 }
 
@@ -267,9 +304,10 @@ mod tests {
 
     #[test]
     fn a_sales_price_is_shown_only_where_no_file_names_one() {
-        let sold_first = Rows::of(&[movement(Kind::Sale, "A", -1, Some(900))], &[]).unwrap();
-        let stated = sold_first.list[0].said.after(None).unwrap();
-        assert_eq!(Details::read(&stated).price, Some(Money::rub(900)));
+        let price = |stored: &Stored| Details::read(&stored.bytes).price;
+        let sold = Rows::of(&[movement(Kind::Sale, "A", -1, Some(900))], &[]).unwrap();
+        let of_sale = sold.list[0].said.after(None).unwrap();
+        assert_eq!((price(&of_sale), of_sale.at), (Some(Money::rub(900)), None));
 
         let both = Rows::of(
             &[
@@ -279,8 +317,44 @@ mod tests {
             &[],
         )
         .unwrap();
-        let stated = both.list[0].said.after(None).unwrap();
-        assert_eq!(Details::read(&stated).price, Some(Money::rub(1_000)));
-        assert_eq!(sold_first.list[0].said.after(Some(&stated)), None);
+        let stated = both.list[0].said.after(Some(&of_sale)).unwrap();
+        assert_eq!(
+            (price(&stated), stated.at),
+            (Some(Money::rub(1_000)), Some(1))
+        );
+        assert_eq!(sold.list[0].said.after(Some(&stated)), None);
+    }
+
+    #[test]
+    fn what_an_older_replica_said_stays_until_it_is_said_anew() {
+        let card = |price, name: Option<&str>, at| {
+            let words = Words {
+                name: name.map(Into::into),
+                size: name.map(|_| "17".into()),
+                ..Words::default()
+            };
+            Stored::new(Some(Money::rub(price)), words, at)
+        };
+        let said = |rows: &[Stored]| {
+            let all = Stored::overlay(rows).unwrap();
+            let details = Details::read(&all.bytes);
+            (
+                details.price.unwrap().hundredths,
+                details.words.name.map(String::from),
+                details.words.size.map(String::from),
+            )
+        };
+        let (first, sold) = (card(1_000, Some("Ring"), Some(5)), card(900, None, None));
+        let ring = Some("Ring".to_owned());
+
+        let size = Some("17".to_owned());
+        assert_eq!(
+            said(&[sold.clone(), first.clone()]),
+            (1_000, ring.clone(), size.clone())
+        );
+        assert_eq!(
+            said(&[sold, first, card(1_100, None, Some(9))]),
+            (1_100, ring, size)
+        );
     }
 }

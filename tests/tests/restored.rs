@@ -45,6 +45,37 @@ async fn yesterdays_folder_put_back_loses_and_doubles_nothing() {
 }
 
 #[tokio::test]
+async fn a_restored_shop_keeps_its_cards_and_its_prices() {
+    let chain = Chain::start();
+    let mut shop = chain.shop("S001", &[]);
+    shop.open(
+        &chain,
+        &format!("barcode;qty;article;name;price\n{RING};50;K-1234;Ring;45900,00\n"),
+    )
+    .await;
+    chain.level_with(&shop).await;
+    shop.stop();
+    let copy = chain.path("copy");
+    copy_folder(&shop.data, &copy);
+    shop.start();
+    shop.sell("forgotten", RING).await;
+    chain.on_hand(RING, 49).await;
+    shop.stop();
+    copy_folder(&copy, &shop.data);
+    shop.start();
+
+    let sold = json!({"type": "sale", "barcode": RING, "qty": 1, "price": "39900.00"});
+    assert_eq!(shop.book("with a discount", sold).await.status, 201);
+
+    let item = chain.on_hand(RING, 48).await;
+    assert_eq!(
+        (&item["article"], &item["name"]),
+        (&json!("K-1234"), &json!("Ring"))
+    );
+    assert_eq!(item["levels"][0]["price"]["amount"], json!("45900.00"));
+}
+
+#[tokio::test]
 async fn one_shop_on_two_machines_counts_every_sale_once() {
     let chain = Chain::start();
     let mut shop = chain.shop("S001", &[]);

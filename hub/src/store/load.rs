@@ -113,8 +113,7 @@ pub(super) fn levels(conn: &Connection) -> Result<Vec<LevelRow>, StoreError> {
             last: 0,
             pos: row.get::<_, i64>(7)?.cast_unsigned(),
             updated_at: row.get(8)?,
-            words: row.get(9)?,
-            words_at: row.get(10)?,
+            said: totals::stored(row.get(9)?, row.get(10)?),
         });
     }
     close(open, &mut parts);

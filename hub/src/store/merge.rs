@@ -282,9 +282,8 @@ fn move_part(part: &mut Part, row: &Row, last: u64) -> Result<bool, StoreError> 
         part.total = claimed;
     }
     part.last = last;
-    if let Some(words) = row.said.after(part.words.as_deref()) {
-        part.words = Some(words);
-        part.words_at = row.said.at.map(|at| at.0);
+    if let Some(said) = row.said.after(part.said.as_ref()) {
+        part.said = Some(said);
     }
     Ok(row.claimed.is_none_or(|claimed| claimed == part.total))
 }

@@ -9,6 +9,7 @@ use super::StoreError;
 use super::log::Log;
 use super::sqlite::{Txn, find_barcode};
 use crate::change::{LevelRow, Words};
+use crate::merge::Stored;
 
 const OF_LEVEL: &str = "SELECT condition, replica, p, n, last, pos, updated_at, words, words_at \
     FROM total WHERE shop = ?1 AND barcode = ?2";
@@ -38,8 +39,7 @@ pub(super) struct Part {
     pub(super) last: u64,
     pub(super) pos: u64,
     pub(super) updated_at: i64,
-    pub(super) words: Option<Vec<u8>>,
-    pub(super) words_at: Option<i64>,
+    pub(super) said: Option<Stored>,
 }
 
 /// What readers see of a level.
@@ -53,6 +53,11 @@ pub(super) struct Numbers {
 
 /// Units to be taken from each condition.
 pub(super) type Correction = [i64; 2];
+
+/// What a row of the table says.
+pub(super) fn stored(words: Option<Vec<u8>>, at: Option<i64>) -> Option<Stored> {
+    words.map(|bytes| Stored { bytes, at })
+}
 
 /// Every part of a level.
 pub(super) fn parts(conn: &Connection, shop: u32, barcode: i64) -> Result<Vec<Part>, StoreError> {
@@ -68,8 +73,7 @@ pub(super) fn parts(conn: &Connection, shop: u32, barcode: i64) -> Result<Vec<Pa
             last: row.get::<_, i64>(4)?.cast_unsigned(),
             pos: row.get::<_, i64>(5)?.cast_unsigned(),
             updated_at: row.get(6)?,
-            words: row.get(7)?,
-            words_at: row.get(8)?,
+            said: stored(row.get(7)?, row.get(8)?),
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -119,15 +123,13 @@ pub(super) fn numbers(parts: &[Part], correction: Correction) -> Option<Numbers>
             .unwrap_or(0)
             .saturating_sub(correction.get(i).copied().unwrap_or(0))
     });
-    // The latest words win; of one time those of the greater row, so that all agree.
-    let said = parts
+    // Of one time those of the greater row, so that all agree.
+    let mut speaking: Vec<_> = parts
         .iter()
-        .filter_map(|part| {
-            part.words_at
-                .map(|at| (at, part.replica, part.condition, part.words.as_ref()))
-        })
-        .max()
-        .and_then(|(.., words)| words.cloned());
+        .filter_map(|part| Some((part.said.as_ref()?, part.replica, part.condition)))
+        .collect();
+    speaking.sort_unstable_by_key(|(said, replica, condition)| (said.at, *replica, *condition));
+    let said = Stored::overlay(speaking.into_iter().map(|(said, ..)| said)).map(|said| said.bytes);
     (!parts.is_empty()).then(|| Numbers {
         on_hand: if planted::is("hub_clamps_at_zero") {
             sellable.saturating_add(unavailable).max(0)
@@ -159,8 +161,8 @@ impl<'c> Joiner<'c> {
             part.last.cast_signed(),
             part.pos.cast_signed(),
             part.updated_at,
-            part.words,
-            part.words_at,
+            part.said.as_ref().map(|said| &said.bytes),
+            part.said.as_ref().and_then(|said| said.at),
         ])?;
         Ok(())
     }
