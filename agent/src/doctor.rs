@@ -9,6 +9,7 @@ use vitrina_host::output::Lang;
 use vitrina_host::say;
 
 use crate::core::{Core, now};
+use crate::inbox;
 use crate::ledger::numbers::{self, Numbers};
 use crate::ledger::{LedgerError, query, state};
 use crate::situation::in_words;
@@ -276,6 +277,23 @@ fn books(core: &Core, lang: Lang) -> Result<Vec<Finding>, LedgerError> {
     let status = status::of(core)?;
     let below = core.read(query::below_zero)?;
     let mut findings = Vec::new();
+    let rejected = inbox::rejected_whole(&core.folder().join("rejected"));
+    if let Some(last) = rejected.last() {
+        let count = rejected.len();
+        findings.push(Finding::ill(
+            "rejected",
+            say!(
+                lang,
+                "files of which nothing was taken: {count}, such as {last}",
+                "файлов, из которых ничего не принято: {count}, например {last}"
+            ),
+            say!(
+                lang,
+                "read rejected/{last}.report.txt, put the corrected file into drop/, then take file and report out of rejected/",
+                "прочитайте rejected/{last}.report.txt, положите исправленный файл в drop/ и уберите файл с отчётом из rejected/"
+            ),
+        ));
+    }
     if status.quarantined > 0 {
         let count = status.quarantined;
         findings.push(Finding::ill(

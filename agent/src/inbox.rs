@@ -1,5 +1,6 @@
 //! The drop folders: what arrives is taken into the ledger, and what became of it is said.
 
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +16,13 @@ use crate::ingest::{self, Incoming, IngestError, Taken, Wishes};
 use crate::ledger::{LedgerError, state};
 use crate::situation::{Waiting, in_words};
 
+/// The last line of a report of which nothing was taken, in both languages.
+const NOTHING: [&str; 2] = [
+    "Nothing of the file was taken.",
+    "Из файла ничего не принято.",
+];
+/// More of a report is not read to see how it ends.
+const REPORT_END: u64 = 200;
 /// How long a folder may take to stop.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -69,6 +77,35 @@ fn watch(core: &Core, lang: Lang, folder: DropFolder, own: Own) -> Result<Watchi
     )
 }
 
+/// Files in `rejected/` of which nothing was taken, by name: what they say is in no list.
+pub(crate) fn rejected_whole(rejected: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(rejected) else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter_map(|report| report.strip_suffix(".report.txt").map(str::to_owned))
+        .filter(|name| ends_with_nothing(&rejected.join(format!("{name}.report.txt"))))
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+fn ends_with_nothing(report: &Path) -> bool {
+    let read_end = || {
+        let mut file = std::fs::File::open(report)?;
+        let size = file.metadata()?.len();
+        file.seek(SeekFrom::Start(size.saturating_sub(REPORT_END)))?;
+        let mut end = Vec::new();
+        file.read_to_end(&mut end)?;
+        Ok::<_, std::io::Error>(end)
+    };
+    read_end().is_ok_and(|end| {
+        let end = String::from_utf8_lossy(&end);
+        NOTHING.iter().any(|last| end.trim_end().ends_with(last))
+    })
+}
+
 /// Takes what arrives in one folder.
 struct Taker {
     core: Core,
@@ -99,11 +136,8 @@ impl Taker {
         }
         let message = in_words(error);
         tracing::warn!(file.path = %path.display(), "a dropped file was rejected: {message}");
-        let report = say!(
-            self.lang,
-            "{message}\nNothing of the file was taken.\n",
-            "{message}\nИз файла ничего не принято.\n"
-        );
+        let [en, ru] = NOTHING;
+        let report = say!(self.lang, "{message}\n{en}\n", "{message}\n{ru}\n");
         Answer::Rejected { report }
     }
 }

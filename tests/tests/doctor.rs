@@ -1,7 +1,7 @@
 //! What the programs say to a person who asks whether all is well.
 
 use serde::Deserialize;
-use vitrina_tests::{Chain, Shop};
+use vitrina_tests::{Chain, Shop, until};
 
 const RING: &str = "2000018987155";
 const STONE: &str = "2000018987162";
@@ -75,6 +75,33 @@ async fn doctor_names_what_waits_for_a_person_and_nothing_when_all_is_well() {
     assert_eq!(below_zero.name, "below_zero");
     let which = format!("2, such as {STONE} (-995)");
     assert!(below_zero.found.contains(&which), "{found:?}");
+}
+
+#[tokio::test]
+async fn doctor_names_a_file_of_which_nothing_was_taken_and_a_shop_that_is_revoked() {
+    let chain = Chain::start();
+    let shop = chain.shop("S001", &[]);
+    shop.drop_and_wait("pos.csv", "foo;bar\n1;2\n").await;
+
+    let (code, found) = ill(&shop);
+    assert_eq!(code, 3);
+    let rejected = found.iter().find(|check| check.name == "rejected").unwrap();
+    assert!(rejected.found.contains("1, such as pos.csv"), "{found:?}");
+    for name in ["pos.csv", "pos.csv.report.txt"] {
+        std::fs::remove_file(shop.data.join("rejected").join(name)).unwrap();
+    }
+    assert_eq!(ill(&shop).0, 0);
+
+    chain.cli(&["shop", "revoke", "S001"]).ok();
+    until("doctor to know that it is revoked", || async {
+        let (_, found) = ill(&shop);
+        let device = found.iter().find(|check| check.name == "device");
+        device
+            .filter(|check| check.advice.contains("shop recode"))
+            .map(|_| ())
+            .ok_or(found.len())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -42,7 +42,9 @@ pub(super) async fn look(core: &Core, lang: Lang) -> Vec<Finding> {
     };
     let answered = soon(async { HubClient::new(&line)?.health().await }).await;
     let mut findings = vec![hub(&line, &answered, lang)];
-    findings.extend(version(&core.situation().hub_state(), lang));
+    let state = core.situation().hub_state();
+    findings.extend(version(&state, lang));
+    findings.extend(refused(&state, lang));
     if line.url.starts_with("https://") {
         let shown = soon(HubClient::certificate(&line)).await;
         findings.push(certificate(shown, answered.is_ok(), lang));
@@ -114,6 +116,27 @@ fn version(hub: &HubState, lang: Lang) -> Option<Finding> {
             lang,
             "ask head office to update the hub, or put the agent's former version back",
             "попросите офис обновить хаб или верните прежнюю версию агента"
+        ),
+    ))
+}
+
+/// Whether the hub lets this device in.
+fn refused(hub: &HubState, lang: Lang) -> Option<Finding> {
+    if !matches!(hub.word(), "revoked" | "unauthorized") {
+        return None;
+    }
+    let why = hub.word();
+    Some(Finding::ill(
+        "device",
+        say!(
+            lang,
+            "the hub does not let this shop in ({why}); it sells on and keeps everything",
+            "хаб не впускает этот магазин ({why}); он продаёт, всё сохраняется"
+        ),
+        say!(
+            lang,
+            "ask head office why; vitrina-hub shop recode SHOP there and vitrina-agent enrol here bring it back",
+            "спросите офис о причине; вернуть магазин: там vitrina-hub shop recode МАГАЗИН, здесь vitrina-agent enrol"
         ),
     ))
 }
