@@ -75,8 +75,8 @@ pub(crate) async fn run(args: &DemoArgs, out: &mut Out) -> Exit {
     if let Some(scene) = &args.scene {
         out.note(say!(
             lang,
-            "there is no scene {scene:?}; without --scene the demo plays its usual day",
-            "сцены {scene:?} нет; без --scene идёт обычный день"
+            "there is no scene {scene:?}, and no other yet: without --scene the demo plays its usual day",
+            "сцены {scene:?} нет, как и других пока: без --scene идёт обычный день"
         ));
         return Exit::Usage;
     }
@@ -130,7 +130,7 @@ async fn play(args: &DemoArgs, folder: &Path, out: &mut Out) -> Result<(), DemoE
     let begun = Instant::now();
     let stage = Stage::set(args, folder, out).await?;
     stage.open().await?;
-    report::opened(out, &stage.shops, begun.elapsed())?;
+    report::opened(out, &stage.shops, &stage.website, begun.elapsed())?;
     let length = args.seconds.map(Duration::from_secs);
     stage.trade(length, out).await?;
     stage.website.figures(|figures| {

@@ -5,12 +5,18 @@ use std::time::{Duration, Instant};
 /// Counts and times of a run.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
-    /// Sales answered by the local API.
+    /// Units on the website when every shop was open.
+    pub(super) opened: i64,
+    /// Sales answered by the local API, a unit each.
     pub(super) sales: u64,
+    /// Returns answered by the local API, a unit each.
+    pub(super) returns: u64,
     /// Files dropped.
     pub(super) files: u64,
-    /// Lines in them.
-    pub(super) lines: u64,
+    /// Units that files took away, one a line.
+    pub(super) sold_by_files: u64,
+    /// Units that files brought, one a line.
+    pub(super) brought_by_files: u64,
     /// Sale answered → on the website, online.
     pub(super) sale: Vec<Duration>,
     /// File dropped → on the website, online, for each line.

@@ -118,7 +118,12 @@ pub(super) fn chain(count: usize, now_ms: i64) -> Result<Goods, DemoError> {
         let stock = stock_of(path, &opening, &ids, &prefix, &id)?;
         let needs_catalogue = is_xml(path) && text(Column::Source) != "balances";
         let every = format!("balances;{SOURCE_EVERY_S}s");
-        shops_csv += &row.raw().replace("balances;30m", &every);
+        let mut added = row.raw().replace("balances;30m", &every);
+        // The demo sells at any hour of the day, and a shop that is shut never turns stale.
+        if let Some(hours) = row.get(Column::Hours).filter(|hours| !hours.is_empty()) {
+            added = added.replace(hours, "");
+        }
+        shops_csv += &added;
         shops_csv.push('\n');
         places.push(Place {
             id,

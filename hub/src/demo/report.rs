@@ -34,9 +34,15 @@ pub(super) fn compares(out: &mut Out) -> Result<(), OutError> {
 }
 
 /// Every shop is open.
-pub(super) fn opened(out: &mut Out, shops: &[Arc<Shop>], took: Duration) -> Result<(), OutError> {
+pub(super) fn opened(
+    out: &mut Out,
+    shops: &[Arc<Shop>],
+    website: &Website,
+    took: Duration,
+) -> Result<(), OutError> {
     let pieces: usize = shops.iter().map(|shop| shop.book().stock().len()).sum();
     let units: i64 = shops.iter().map(|shop| shop.book().units()).sum();
+    website.figures(|figures| figures.opened = units);
     let (count, took) = (shops.len(), ms(Some(took)));
     let text = say!(
         out.lang(),
@@ -63,13 +69,19 @@ pub(super) fn proved(
     let found = differences.len();
     let under_way: usize = shops.iter().map(|shop| shop.book().under_way()).sum();
     let lines = website.figures(|figures| {
-        let (sales, files, lines) = (figures.sales, figures.files, figures.lines);
+        let (opened, sales, returns) = (figures.opened, figures.sales, figures.returns);
+        let files = figures.files;
+        let (sold, brought) = (figures.sold_by_files, figures.brought_by_files);
         let times = |of: &[Duration]| {
             format!("p50 {}, p99 {}", ms(percentile(of, 50)), ms(percentile(of, 99)))
         };
         let (sale, file) = (times(&figures.sale), times(&figures.file));
         let mut said = vec![
-            say!(lang, "sales by the local API: {sales}; files: {files} with {lines} lines", "продаж через API: {sales}; файлов: {files}, строк в них {lines}"),
+            say!(
+                lang,
+                "{opened} opened − {sales} sold and + {returns} returned at the tills − {sold} sold and + {brought} brought by {files} files = {units} units",
+                "открыто {opened} − продано на кассах {sales} + возвращено {returns} − продано файлами {sold} + поступило файлами {brought} (файлов {files}) = {units} шт."
+            ),
             say!(lang, "sale answered → on the website: {sale}", "продажа подтверждена → на сайте: {sale}"),
             say!(lang, "file dropped → on the website: {file}", "файл положен → на сайте: {file}"),
         ];

@@ -114,10 +114,16 @@ impl Screen {
             ));
         }
         lines.push(self.summary(out, website));
+        // No line is longer than a narrow terminal: one that wraps is two, and the next drawing begins too low.
         lines.push(say!(
             lang,
-            "live: promise it; stale: its 1C is silent; closed: outside its hours, so silence is right; unknown: not heard from",
-            "live: можно обещать; stale: 1С молчит; closed: магазин закрыт, тишина законна; unknown: магазина не слышно"
+            "live: promise it; stale: 1C or line silent; unknown: not heard from yet",
+            "live: можно обещать; stale: молчит 1С или связь; unknown: ещё не слышно"
+        ));
+        lines.push(say!(
+            lang,
+            "no line: it sells on; what is pending reaches the website with the line",
+            "нет связи: магазин продаёт, очередь дойдёт до сайта вместе со связью"
         ));
         let up = match self.drawn {
             0 => String::new(),
@@ -194,7 +200,7 @@ async fn row(shop: &Shop, at_hub: Option<&Value>, website: &Website, lang: Lang)
         note: if shop.line.is_cut() {
             say!(lang, "no line", "нет связи")
         } else if word("confidence") == Some("stale") {
-            say!(lang, "its 1C is silent", "1С молчит")
+            say!(lang, "1C silent", "1С молчит")
         } else {
             String::new()
         },

@@ -54,7 +54,13 @@ impl Staff {
             let body = json!({ "type": kind, "barcode": code, "qty": 1 }).to_string();
             self.book(&key, body, on_hand).await?;
             self.website.done(&self.shop, &piece, Instant::now());
-            self.website.figures(|figures| figures.sales += 1);
+            self.website.figures(|figures| {
+                if by < 0 {
+                    figures.sales += 1;
+                } else {
+                    figures.returns += 1;
+                }
+            });
         }
         Ok(())
     }
@@ -114,7 +120,11 @@ impl Staff {
             let lines = u64::try_from(pieces.len()).unwrap_or(0);
             self.website.figures(|figures| {
                 figures.files += 1;
-                figures.lines += lines;
+                if by < 0 {
+                    figures.sold_by_files += lines;
+                } else {
+                    figures.brought_by_files += lines;
+                }
             });
         }
         Ok(())
