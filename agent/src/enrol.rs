@@ -35,7 +35,12 @@ pub(crate) enum EnrolError {
     /// The code is mistyped.
     #[error("the enrolment code cannot be read")]
     Code(#[from] CodeError),
-    /// The hub did not take it.
+    /// The hub does not take the code.
+    #[error(
+        "the hub does not take this code: it is mistyped, used, replaced or too old; vitrina-hub shop recode SHOP makes a new one"
+    )]
+    Refused,
+    /// The hub did not enrol, or did not answer.
     #[error("the hub did not enrol this agent")]
     Hub(#[from] HubError),
     /// What the hub answered is not for this device.
@@ -104,7 +109,10 @@ pub(crate) async fn enrol(core: &Core, invitation: Invitation) -> Result<ShopId,
     if let Some(error) = failed {
         return Err(IdentityError::from(error).into());
     }
-    let bytes = client.enrol(frame).await?;
+    let bytes = client.enrol(frame).await.map_err(|error| match error {
+        HubError::Unauthorized { .. } => EnrolError::Refused,
+        error => error.into(),
+    })?;
     let answer = EnrolAnswer::read(&frame::open(&bytes)?)?;
     if answer.certificate.device != key.public().0 {
         return Err(EnrolError::OtherDevice);
@@ -125,6 +133,8 @@ pub(crate) async fn enrol(core: &Core, invitation: Invitation) -> Result<ShopId,
     };
     core.set_identity(Identity::keep(core.folder(), enrolment, key)?);
     first_terminal(core).await?;
+    // So that files can be put there before the first start, which makes it where this could not, and says why.
+    let _ = std::fs::create_dir_all(core.folder().join("drop"));
     Ok(shop)
 }
 

@@ -94,10 +94,12 @@ enum Verb {
 impl Verb {
     /// Whether it is used before there is a hub.
     fn begins(&self) -> bool {
-        matches!(
-            self,
-            Self::Serve(_) | Self::Restore(_) | Self::Import(_) | Self::Shop(_) | Self::Key(_)
-        )
+        match self {
+            Self::Serve(_) | Self::Restore(_) | Self::Import(_) => true,
+            Self::Shop(verb) => matches!(verb, shop::ShopVerb::Add(_)),
+            Self::Key(verb) => matches!(verb, key::KeyVerb::Add { .. }),
+            _ => false,
+        }
     }
 }
 

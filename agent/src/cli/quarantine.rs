@@ -118,13 +118,17 @@ fn list(ctx: &Ctx, out: &mut Out) -> anyhow::Result<Exit> {
             entry.reason.clone(),
             entry.file.clone().unwrap_or_default(),
             entry.line.map(|line| line.to_string()).unwrap_or_default(),
+            entry.message.clone(),
             record
                 .get(..record.floor_char_boundary(RECORD))
                 .unwrap_or_default()
                 .to_owned(),
         ]
     });
-    out.table(&["id", "reason", "file", "line", "record"], lines)?;
+    out.table(
+        &["id", "reason", "file", "line", "message", "record"],
+        lines,
+    )?;
     Ok(Exit::Done)
 }
 

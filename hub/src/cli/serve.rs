@@ -12,6 +12,7 @@ use vitrina_host::config::{self, ConfigError, DataFolder};
 use vitrina_host::control::{self, Control};
 use vitrina_host::os;
 use vitrina_host::output::{Exit, Out};
+use vitrina_host::say;
 
 use crate::config::LISTEN;
 use crate::core::{Core, Init};
@@ -54,6 +55,14 @@ pub(super) async fn serve(
         Init::Refuse
     };
     let core = Core::open(data, init).await?;
+    if args.init {
+        // Where the database was there, nothing was begun anew, and the words are harmless.
+        out.note(say!(
+            out.lang(),
+            "an empty hub knows no revocation: repeat those of shops (shop revoke) and set each shop again (shop set S --name … --source … --publish on)",
+            "пустой хаб не помнит отзывов: повторите их (shop revoke) и настройте каждый магазин заново (shop set S --name … --source … --publish on)"
+        ));
+    }
     let outcome = serve_core(&core, args, out).await;
     core.close().await;
     outcome

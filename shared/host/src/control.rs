@@ -42,7 +42,7 @@ pub enum ControlError {
         pid: Option<u32>,
     },
     /// A server runs there already.
-    #[error("a server runs on {} already: {}", data.display(), who(*pid))]
+    #[error("a server runs on {} already: {}; stop it first", data.display(), who(*pid))]
     Running {
         /// The data folder.
         data: PathBuf,
