@@ -133,6 +133,7 @@ idle = "76s"
 connections = 256
 connections_per_address = 64
 failures_per_minute = 20
+bodies_mib = 4
 "#;
 
     #[test]

@@ -22,6 +22,8 @@ pub(crate) struct Limits {
     pub(crate) connections_per_address: usize,
     /// Calls without a known token that an address may make in a minute; then it is told to wait.
     pub(crate) failures_per_minute: u32,
+    /// Memory for bodies that are on their way, in MiB; the first 16 KiB of each are free, more waits for room.
+    pub(crate) bodies_mib: u32,
 }
 
 impl Default for Limits {
@@ -34,6 +36,7 @@ impl Default for Limits {
             connections: 256,
             connections_per_address: 64,
             failures_per_minute: 20,
+            bodies_mib: 4,
         }
     }
 }

@@ -23,6 +23,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
+use vitrina_host::bodies::Bodies;
 
 use crate::core::{Core, now};
 use crate::ledger::state;
@@ -37,11 +38,13 @@ pub(crate) use serve::serve;
 pub(crate) struct Api {
     core: Core,
     gate: Arc<Gate>,
+    bodies: Arc<Bodies>,
 }
 
 /// The routes.
 pub(crate) fn router(core: Core, gate: Gate) -> Router {
     let api = Api {
+        bodies: Arc::new(Bodies::new(core.config().limits.bodies_mib)),
         core,
         gate: Arc::new(gate),
     };

@@ -5,14 +5,10 @@ use std::time::Instant;
 
 use serde::Deserialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use vitrina_host::bodies::Bodies;
 use vitrina_host::config::Period;
 use vitrina_host::pulse::Patience;
 use vitrina_host::tally::{Tally, TooMuch};
-
-/// Every body has so many bytes without asking, so that a sale comes through whoever sends what else.
-pub(crate) const FREE_BODY_BYTES: usize = 16 << 10;
-/// Room for bodies is counted in such pieces.
-const BODY_PIECE: usize = 4 << 10;
 
 /// `[limits]` of `hub.toml`.
 #[derive(Clone, Debug, Deserialize)]
@@ -95,8 +91,8 @@ pub(crate) struct Callers {
     refused: Tally<[u8; 32]>,
     bytes: Tally<[u8; 32]>,
     merges: Semaphore,
-    /// Room for bodies, in pieces of [`BODY_PIECE`].
-    bodies: Semaphore,
+    /// Room for bodies.
+    pub(crate) bodies: Bodies,
 }
 
 impl Callers {
@@ -107,8 +103,7 @@ impl Callers {
             refused: Tally::new(limits.failed_exchanges_per_minute.into()),
             bytes: Tally::new(u64::from(limits.exchange_mib_per_minute) << 20),
             merges: Semaphore::new(limits.merges.min(Semaphore::MAX_PERMITS)),
-            // One body must fit.
-            bodies: Semaphore::new(((limits.bodies_mib.max(1) as usize) << 20) / BODY_PIECE),
+            bodies: Bodies::new(limits.bodies_mib),
         }
     }
 
@@ -137,14 +132,6 @@ impl Callers {
     /// An exchange of this device was refused, by its own fault.
     pub(crate) fn refused(&self, device: [u8; 32]) {
         let _ = self.refused.add(device, 1, Instant::now());
-    }
-
-    /// Waits for room for a body of so many bytes. All of it at once: two bodies that each wait for the other's room
-    /// would wait for ever.
-    pub(crate) async fn room_for(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
-        let pieces = u32::try_from(bytes.div_ceil(BODY_PIECE)).unwrap_or(u32::MAX);
-        // It is never closed.
-        self.bodies.acquire_many(pieces).await.ok()
     }
 
     /// A turn to merge, given back when it is dropped; nothing when too many have one.
@@ -196,19 +183,6 @@ mod tests {
 
         assert!(callers.may_exchange(&[1; 32], 2 << 20).is_ok());
         assert!(callers.may_exchange(&[1; 32], 1).is_err());
-    }
-
-    #[tokio::test]
-    async fn bodies_wait_for_room() {
-        let callers = Callers::new(&limits("[limits]\nbodies_mib = 1"));
-        let first = callers.room_for(1 << 20).await;
-
-        let waits = callers.room_for(1);
-        let waits = tokio::time::timeout(std::time::Duration::from_millis(20), waits);
-        assert!(waits.await.is_err());
-
-        drop(first);
-        assert!(callers.room_for(1).await.is_some());
     }
 
     #[test]

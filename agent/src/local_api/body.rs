@@ -2,7 +2,6 @@
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
-use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 use vitrina_host::depth;
 
@@ -31,13 +30,14 @@ pub(super) async fn read(api: &Api, headers: &HeaderMap, body: Body) -> Result<B
             "a body has at most 1 MiB",
         )
     };
-    // Who announces too much need not send it first.
-    if body.size_hint().lower() > MAX_BODY as u64 {
-        return Err(too_large());
-    }
-    match tokio::time::timeout(patience, axum::body::to_bytes(body, MAX_BODY)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => Err(too_large()),
+    match tokio::time::timeout(patience, api.bodies.gather(body, MAX_BODY)).await {
+        Ok(Ok(Some(bytes))) => Ok(bytes),
+        Ok(Ok(None)) => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "validation_failed",
+            "the body ended early",
+        )),
         Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             "request_timeout",

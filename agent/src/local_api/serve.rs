@@ -26,7 +26,7 @@ use crate::limits::Limits;
 /// The most bytes of a request's head.
 const MAX_HEAD_BYTES: usize = 16 << 10;
 /// What is read at once. More than a head, so that who sends too long a one is told so before the line breaks.
-const MAX_BUFFER_BYTES: usize = 128 << 10;
+const MAX_BUFFER_BYTES: usize = 64 << 10;
 /// How long answers may take to leave when the agent stops.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// How long to wait when the system has no more handles.

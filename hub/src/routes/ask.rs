@@ -9,9 +9,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest, Query, RawPathParams, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
-use hyper::body::Body as _;
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use vitrina_host::depth;
 use vitrina_shared::TimeMs;
@@ -20,7 +18,6 @@ use crate::audit::By;
 use crate::error::{ApiError, Code};
 use crate::feed::Cursor;
 use crate::keys::Principal;
-use crate::limits::{Callers, FREE_BODY_BYTES};
 use crate::server::{Hub, Peer};
 use crate::view::json;
 use crate::view::ready::gzip;
@@ -192,46 +189,14 @@ impl Ask {
             let words = format!("a body has at most {most} bytes here");
             ApiError::new(Code::PayloadTooLarge, words)
         };
-        let body = self.body()?;
-        // Who announces too much need not send it first.
-        if body.size_hint().lower() > most as u64 {
-            return Err(too_large());
-        }
-        match tokio::time::timeout(time, gather(&hub.core.callers, body, most)).await {
+        let whole = hub.core.callers.bodies.gather(self.body()?, most);
+        match tokio::time::timeout(time, whole).await {
             Ok(Ok(Some(body))) => Ok(body),
             Ok(Ok(None)) => Err(too_large()),
             Ok(Err(_)) => Err(ApiError::malformed("the body ended early")),
             Err(_) => Err(ApiError::too_late("the body did not come in time")),
         }
     }
-}
-
-/// A body in one piece, as far as there is room for it; nothing when it is longer than `most`.
-async fn gather(
-    callers: &Callers,
-    mut body: Body,
-    most: usize,
-) -> Result<Option<Bytes>, axum::Error> {
-    let (mut whole, mut room) = (BytesMut::new(), None);
-    let announced = body.size_hint().exact();
-    let announced = announced.map_or(most, |bytes| usize::try_from(bytes).unwrap_or(most));
-    while let Some(frame) = body.frame().await {
-        // Trailers are nobody's.
-        let Ok(piece) = frame?.into_data() else {
-            continue;
-        };
-        let length = whole.len() + piece.len();
-        if length > most {
-            return Ok(None);
-        }
-        if length > FREE_BODY_BYTES && room.is_none() {
-            room = callers.room_for(announced).await;
-            // Once: a buffer that grows by doubling leaves as much again behind.
-            whole.reserve(announced.saturating_sub(whole.len()));
-        }
-        whole.extend_from_slice(&piece);
-    }
-    Ok(Some(whole.freeze()))
 }
 
 /// Reads a body of JSON; a byte order mark before it is fine.

@@ -34,7 +34,7 @@ use crate::server::{Hub, Peer};
 /// The head of a request.
 const MAX_HEAD_BYTES: usize = 16 << 10;
 /// What is read at once. More than a head, so that who sends too long a one is told so before the line breaks.
-const MAX_BUFFER_BYTES: usize = 128 << 10;
+const MAX_BUFFER_BYTES: usize = 64 << 10;
 /// When the system has no more sockets, this is how long we wait for one.
 const NO_SOCKET_WAIT: Duration = Duration::from_millis(50);
 

@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of the model's decisions and nothing of either program's tables.
 
+pub mod bodies;
 pub mod certificate;
 pub mod clock;
 pub mod cml;
