@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::Notify;
 use vitrina_host::clock::now_ms;
 use vitrina_host::config::{ConfigError, DataFolder};
+use vitrina_host::db::Settings;
 use vitrina_host::os::{self, OsError};
 use vitrina_host::sign::{self, SignError};
 use vitrina_shared::TimeMs;
@@ -89,6 +90,18 @@ impl Core {
     ///
     /// [`CoreError`].
     pub(crate) fn open(folder: DataFolder) -> Result<Self, CoreError> {
+        Self::open_on(folder, None)
+    }
+
+    /// As [`Self::open`], with the ledger on the disk of this SQLite VFS.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub(crate) fn open_on(
+        folder: DataFolder,
+        vfs: Option<&'static str>,
+    ) -> Result<Self, CoreError> {
         let config = Config::load(&folder)?;
         let path = folder.join(LEDGER);
         let home = Home {
@@ -100,7 +113,11 @@ impl Core {
             machine: os::machine_id(),
             high_water: read_high_water(&folder),
         };
-        let (ledger, greeting) = Ledger::open(&path, &home, now())?;
+        let settings = Settings {
+            vfs,
+            ..Settings::new(path)
+        };
+        let (ledger, greeting) = Ledger::open(settings, &home, now())?;
         let identity = Identity::load(&folder)?.map(Arc::new);
         let inner = Inner {
             folder,

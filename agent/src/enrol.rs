@@ -79,7 +79,6 @@ impl From<WireError> for EnrolError {
 ///
 /// [`EnrolError`].
 pub(crate) async fn enrol(core: &Core, invitation: Invitation) -> Result<ShopId, EnrolError> {
-    let code = sign::code_to_bytes::<16>(invitation.code.trim())?;
     let line = Line {
         url: invitation.url.clone(),
         ca: match &invitation.ca {
@@ -90,6 +89,21 @@ pub(crate) async fn enrol(core: &Core, invitation: Invitation) -> Result<ShopId,
         insecure: invitation.insecure || core.config().insecure,
     };
     let client = HubClient::new(&line)?;
+    let frame = ask(core, &invitation.code).await?;
+    let answer = client.enrol(frame).await.map_err(|error| match error {
+        HubError::Unauthorized { .. } => EnrolError::Refused,
+        error => error.into(),
+    })?;
+    keep(core, invitation, &answer).await
+}
+
+/// The frame that asks to be enrolled by a code.
+///
+/// # Errors
+///
+/// [`EnrolError`].
+pub(crate) async fn ask(core: &Core, code: &str) -> Result<Vec<u8>, EnrolError> {
+    let code = sign::code_to_bytes::<16>(code.trim())?;
     let key = device_key(core.folder())?;
     let own = core.ledger().db().read(state::shop).await?;
     let request = EnrolRequest {
@@ -106,14 +120,24 @@ pub(crate) async fn enrol(core: &Core, invitation: Invitation) -> Result<ShopId,
             [0; 64]
         }
     })?;
-    if let Some(error) = failed {
-        return Err(IdentityError::from(error).into());
+    match failed {
+        Some(error) => Err(IdentityError::from(error).into()),
+        None => Ok(frame),
     }
-    let bytes = client.enrol(frame).await.map_err(|error| match error {
-        HubError::Unauthorized { .. } => EnrolError::Refused,
-        error => error.into(),
-    })?;
-    let answer = EnrolAnswer::read(&frame::open(&bytes)?)?;
+}
+
+/// Keeps what the hub answered.
+///
+/// # Errors
+///
+/// [`EnrolError`].
+pub(crate) async fn keep(
+    core: &Core,
+    invitation: Invitation,
+    answer: &[u8],
+) -> Result<ShopId, EnrolError> {
+    let key = device_key(core.folder())?;
+    let answer = EnrolAnswer::read(&frame::open(answer)?)?;
     if answer.certificate.device != key.public().0 {
         return Err(EnrolError::OtherDevice);
     }

@@ -132,19 +132,6 @@ impl Ledger {
     ///
     /// [`LedgerError::Open`] when the file cannot be used; it is left as it is.
     pub(crate) fn open(
-        path: &Path,
-        home: &Home,
-        now: TimeMs,
-    ) -> Result<(Self, Greeting), LedgerError> {
-        Self::open_with(Settings::new(path), home, now)
-    }
-
-    /// As [`Self::open`], with settings of its own.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::open`].
-    pub(crate) fn open_with(
         settings: Settings,
         home: &Home,
         now: TimeMs,

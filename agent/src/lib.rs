@@ -22,6 +22,7 @@ mod ledger;
 mod limits;
 mod local_api;
 mod receipt;
+pub mod rig;
 mod situation;
 mod source;
 mod status;

@@ -9,7 +9,7 @@ mod metrics;
 pub(crate) mod movements;
 mod page;
 mod problem;
-mod receipts;
+pub(crate) mod receipts;
 pub(crate) mod request;
 mod serve;
 mod stock;

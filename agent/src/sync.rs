@@ -6,6 +6,7 @@
 //! commits wait for it and then go together.
 
 mod backoff;
+mod carried;
 mod decisions;
 mod exchange;
 mod once;
@@ -22,6 +23,7 @@ use crate::identity::Identity;
 use crate::ledger::{LedgerError, Show, Taken, register};
 use crate::situation::HubState;
 
+pub(crate) use carried::Carried;
 pub(crate) use once::{Summary, now};
 
 use backoff::Backoff;

@@ -168,7 +168,7 @@ mod tests {
     #[tokio::test]
     async fn a_key_that_was_revoked_is_forgotten_by_open_connections() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("hub.sqlite3")).unwrap();
+        let store = Store::open(&dir.path().join("hub.sqlite3"), None).unwrap();
         let (keys, last, mut headers) =
             (Keyring::default(), LastShown::default(), HeaderMap::new());
         let secret = keys

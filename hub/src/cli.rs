@@ -8,7 +8,7 @@ mod quarantine;
 mod query;
 mod serve;
 mod shop;
-mod upkeep;
+pub(crate) mod upkeep;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -120,15 +120,29 @@ impl Core {
     ///
     /// [`CoreError`]; a database that cannot be used is left as it is.
     pub(crate) async fn open(data: DataFolder, init: Init) -> Result<Arc<Self>, CoreError> {
+        Self::open_on(data, init, None).await
+    }
+
+    /// As [`Self::open`], with the database on the disk of this SQLite VFS.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub(crate) async fn open_on(
+        data: DataFolder,
+        init: Init,
+        vfs: Option<&'static str>,
+    ) -> Result<Arc<Self>, CoreError> {
         let config: Config = config::load(data.path(), FILE)?;
         let path = data.join(DATABASE);
         let trace = read_trace(&data)?;
-        if trace.is_some() && init == Init::Refuse && !path.exists() {
+        let is_gone = vfs.is_none() && !path.exists();
+        if trace.is_some() && init == Init::Refuse && is_gone {
             return Err(CoreError::Lost { path });
         }
         let hub_key = hub_key(&data)?;
         let (token_key, fingerprint) = token_key(&data)?;
-        let store = Store::open(&path)?;
+        let store = Store::open(&path, vfs)?;
         let waiters = Arc::new(Waiters::default());
         let view: Arc<OnceLock<Arc<View>>> = Arc::default();
         let to_view = Arc::clone(&view);

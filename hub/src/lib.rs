@@ -22,6 +22,7 @@ pub mod lab;
 mod limits;
 mod merge;
 mod metrics;
+pub mod rig;
 mod routes;
 mod server;
 mod shops;

@@ -70,9 +70,10 @@ pub(crate) enum Store {
 }
 
 impl Store {
-    /// Opens the store of a data folder; makes it, with its first life, when it is missing.
-    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self::Sqlite(SqliteStore::open(path)?))
+    /// Opens the store of a data folder, by a SQLite VFS where one is named; makes it, with its first life, when it is
+    /// missing.
+    pub(crate) fn open(path: &Path, vfs: Option<&'static str>) -> Result<Self, StoreError> {
+        Ok(Self::Sqlite(SqliteStore::open(path, vfs)?))
     }
 
     /// Names who is told what every commit changed: after it, before anybody has an answer, in the commits' order.

@@ -91,6 +91,11 @@ impl Problem {
         format!("{}: {}", self.code, self.detail)
     }
 
+    /// The status.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
     /// Whether what was asked for is wrong in itself.
     pub(crate) fn is_of_fields(&self) -> bool {
         !self.errors.is_empty()

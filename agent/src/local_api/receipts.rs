@@ -55,7 +55,12 @@ pub(super) async fn post(
     Ok(answer.into_response())
 }
 
-fn book(
+/// Books all lines of a receipt, or none; the answer is kept with them.
+///
+/// # Errors
+///
+/// [`LedgerError`]; then nothing of it is kept. A refusal is an answer.
+pub(crate) fn book(
     conn: &Connection,
     request: &ReceiptRequest,
     key: Option<&str>,

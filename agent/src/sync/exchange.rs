@@ -9,10 +9,11 @@ use vitrina_shared::wire::{Answer, Request, WireError, frame};
 use super::{Road, SyncError};
 use crate::core::{Core, now};
 use crate::hub_client::HubError;
+use crate::identity::Identity;
 use crate::ledger::{Ask, Asked, Heard, LedgerError, Show, Taken, Via, answer, ask};
 
 /// The most movements that one frame brings.
-const MOVEMENTS: usize = 5_000;
+pub(super) const MOVEMENTS: usize = 5_000;
 /// About how many bytes of movements one frame brings, before packing.
 const BYTES: usize = 600_000;
 /// How long the hub may wait for news.
@@ -73,8 +74,8 @@ pub(super) async fn go(
         } else {
             0
         };
-        let request = request(road, &asked, health, wait_ms);
-        match seal(&request, road) {
+        let request = request(&road.identity, road.boot, &asked, (health, wait_ms));
+        match seal(&request, &road.identity) {
             Ok(frame) => break (asked, frame, wait_ms),
             Err(SyncError::Hub(HubError::Frame(WireError::TooLarge))) if movements > 1 => {
                 movements /= 2;
@@ -94,8 +95,7 @@ pub(super) async fn go(
         () = stop.cancelled() => return Ok(Ended::Stopped),
     };
     let bytes = answered.unwrap_or(Err(HubError::Frame(WireError::Short)))?;
-    let answer =
-        Answer::read(&frame::open(&bytes).map_err(HubError::from)?).map_err(HubError::from)?;
+    let answer = open(&bytes)?;
     let heard_at = now();
     // Only an answer that came at once says what the hub's clock shows now.
     let middle = sent_at.0.midpoint(heard_at.0);
@@ -120,6 +120,11 @@ pub(super) async fn go(
     })
 }
 
+/// What an answer says.
+pub(super) fn open(bytes: &[u8]) -> Result<Answer, HubError> {
+    Ok(Answer::read(&frame::open(bytes)?)?)
+}
+
 /// A commit that is about to be read needs no further hint.
 async fn forget_old_news(core: &Core) {
     has_come(core.committed()).await;
@@ -142,7 +147,7 @@ fn is_quiet(asked: &Asked) -> bool {
         && !asked.more
 }
 
-async fn read(
+pub(super) async fn read(
     core: &Core,
     errand: &Errand,
     movements: usize,
@@ -174,8 +179,13 @@ async fn read(
     core.ledger().db().read(read).await
 }
 
-fn request(road: &Road, asked: &Asked, health: HealthV1, wait_ms: u32) -> Request {
-    let certificate = road.identity.enrolment.certificate.clone();
+pub(super) fn request(
+    identity: &Identity,
+    boot: [u8; 16],
+    asked: &Asked,
+    (health, wait_ms): (HealthV1, u32),
+) -> Request {
+    let certificate = identity.enrolment.certificate.clone();
     Request {
         hello: HelloV1 {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -185,7 +195,7 @@ fn request(road: &Road, asked: &Asked, health: HealthV1, wait_ms: u32) -> Reques
             feed: asked.feed,
             wait_ms,
             sent_at: now().0,
-            boot: road.boot,
+            boot,
         },
         certificate,
         positions: asked.positions.clone(),
@@ -197,9 +207,9 @@ fn request(road: &Road, asked: &Asked, health: HealthV1, wait_ms: u32) -> Reques
     }
 }
 
-fn seal(request: &Request, road: &Road) -> Result<Vec<u8>, SyncError> {
+pub(super) fn seal(request: &Request, identity: &Identity) -> Result<Vec<u8>, SyncError> {
     let mut failed = None;
-    let sealed = request.seal(|bytes| match road.identity.sign(bytes) {
+    let sealed = request.seal(|bytes| match identity.sign(bytes) {
         Ok(signature) => signature,
         Err(error) => {
             failed = Some(error);

@@ -93,7 +93,7 @@ pub(super) async fn verify(args: VerifyArgs, context: Context<'_>) -> anyhow::Re
 }
 
 /// The tables against the movements, and the view against the tables.
-fn look(core: &Core, shop: Option<&ShopId>) -> Result<Checked, StoreError> {
+pub(crate) fn look(core: &Core, shop: Option<&ShopId>) -> Result<Checked, StoreError> {
     let mut checked = core.store.verify(shop)?;
     let view = core.view()?;
     for level in core.store.levels()? {

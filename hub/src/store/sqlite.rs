@@ -90,7 +90,7 @@ impl SqliteStore {
     /// # Errors
     ///
     /// [`StoreError::Open`]; the file is as it was.
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path, vfs: Option<&'static str>) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared {
             pos: AtomicU64::new(0),
             head: Mutex::new(FeedHead {
@@ -108,6 +108,7 @@ impl SqliteStore {
         });
         let mut settings = Settings::new(path);
         // A bootstrap of all shops touches every page of the barcodes' index at random.
+        settings.vfs = vfs;
         settings.cache_kib = 64_000;
         settings.readers = 4;
         settings.read_timeout = Duration::from_mins(1);

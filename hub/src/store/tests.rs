@@ -61,7 +61,7 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 impl Hub {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("hub.sqlite3")).unwrap();
+        let store = Store::open(&folder.path().join("hub.sqlite3"), None).unwrap();
         let told: Arc<Mutex<BTreeMap<(u32, Barcode), LevelRow>>> = Arc::default();
         let hears = Arc::clone(&told);
         store.listen(Box::new(move |_, changes| {

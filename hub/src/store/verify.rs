@@ -56,8 +56,10 @@ impl SqliteStore {
                 detail: line,
             });
         }
-        let mut settings = db::Settings::new(self.db().path());
-        settings.cache_kib = 16_000;
+        let settings = db::Settings {
+            cache_kib: 16_000,
+            ..self.db().settings().clone()
+        };
         let conn = db::connect_read_only(&settings)?;
         // One snapshot for the whole look.
         conn.execute_batch("BEGIN")?;

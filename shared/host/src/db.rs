@@ -152,6 +152,11 @@ impl Db {
         &self.handle.opened
     }
 
+    /// How it is kept.
+    pub fn settings(&self) -> &Settings {
+        &self.handle.settings
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.handle.settings.path

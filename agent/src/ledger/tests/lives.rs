@@ -1,4 +1,5 @@
 use tempfile::TempDir;
+use vitrina_host::db::Settings;
 
 use super::*;
 use crate::ledger::replica::Doubt;
@@ -15,7 +16,8 @@ fn home(path: &str) -> Home {
 }
 
 fn open(folder: &TempDir, name: &str, home: &Home) -> (Ledger, Greeting) {
-    Ledger::open(&folder.path().join(name), home, NOW).unwrap()
+    let settings = Settings::new(folder.path().join(name));
+    Ledger::open(settings, home, NOW).unwrap()
 }
 
 fn sell(ledger: &Ledger, receipt: &'static str) -> Booked {
