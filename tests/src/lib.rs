@@ -19,6 +19,7 @@ pub mod link;
 pub mod process;
 pub mod sim;
 pub mod system;
+pub mod vfs;
 pub mod wait;
 
 pub use chain::{Chain, Shop};
