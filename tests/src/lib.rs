@@ -1,6 +1,7 @@
 //! The harness: the real binaries with real files and real sockets, and a line that can be cut.
 //!
-//! Tests speak CONTRACT from outside: they know commands, files and HTTP, and nothing of a product's insides.
+//! Tests speak CONTRACT from outside: they know commands, files and HTTP, and nothing of a product's insides. Only
+//! [`power`] links both programs, to hold the disk of their databases.
 #![expect(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
@@ -16,6 +17,7 @@ pub mod files;
 pub mod fixtures;
 pub mod http;
 pub mod link;
+pub mod power;
 pub mod process;
 pub mod sim;
 pub mod system;

@@ -106,7 +106,7 @@ pub(super) struct Files {
     names: BTreeMap<String, Inode>,
     durable_names: BTreeMap<String, Inode>,
     namings: Vec<Naming>,
-    files: BTreeMap<Inode, File>,
+    inodes: BTreeMap<Inode, File>,
     last: Inode,
     clock: u64,
 }
@@ -122,7 +122,7 @@ impl Files {
                 durable: bytes.to_vec(),
                 changes: Vec::new(),
             };
-            files.files.insert(files.last, file);
+            files.inodes.insert(files.last, file);
         }
         files.durable_names = files.names.clone();
         files
@@ -143,7 +143,7 @@ impl Files {
     ) -> Image {
         let named = names
             .iter()
-            .filter_map(|(name, inode)| Some((name, self.files.get(inode)?)));
+            .filter_map(|(name, inode)| Some((name, self.inodes.get(inode)?)));
         named
             .map(|(name, file)| (name.clone(), Arc::new(bytes(file))))
             .collect()
@@ -158,7 +158,7 @@ impl Files {
     }
 
     pub(super) fn bytes(&self, inode: Inode) -> &[u8] {
-        self.files.get(&inode).map_or(&[], |file| &file.seen)
+        self.inodes.get(&inode).map_or(&[], |file| &file.seen)
     }
 
     /// Does what an operation says.
@@ -167,7 +167,7 @@ impl Files {
         match op {
             Op::Create { name, file } => {
                 self.last = *file;
-                self.files.insert(*file, File::default());
+                self.inodes.insert(*file, File::default());
                 self.names.insert(name.clone(), *file);
                 self.namings.push(Naming::Made(name.clone(), *file));
             }
@@ -189,7 +189,7 @@ impl Files {
             Op::Sync { file } if !lies => self.sync(*file),
             Op::Sync { .. } => {}
             Op::FailedSync { file, forgets } => {
-                let file = self.files.get_mut(file).unwrap();
+                let file = self.inodes.get_mut(file).unwrap();
                 file.changes.clear();
                 if *forgets {
                     file.seen.clone_from(&file.durable);
@@ -199,13 +199,13 @@ impl Files {
     }
 
     fn change(&mut self, inode: Inode, change: Change) {
-        let file = self.files.get_mut(&inode).unwrap();
+        let file = self.inodes.get_mut(&inode).unwrap();
         change.apply(&mut file.seen);
         file.changes.push((self.clock, change));
     }
 
     fn sync(&mut self, inode: Inode) {
-        let file = self.files.get_mut(&inode).unwrap();
+        let file = self.inodes.get_mut(&inode).unwrap();
         for (_, change) in file.changes.drain(..) {
             change.apply(&mut file.durable);
         }
@@ -316,7 +316,7 @@ impl Replay {
 
     /// How much is not durable: changes of files and of names.
     pub fn loose(&self) -> usize {
-        let changes = self.files.files.values().map(|file| file.changes.len());
+        let changes = self.files.inodes.values().map(|file| file.changes.len());
         changes.sum::<usize>() + self.files.namings.len()
     }
 
@@ -334,7 +334,7 @@ impl Replay {
         }
         let moments: Vec<u64> = self
             .files
-            .files
+            .inodes
             .values()
             .flat_map(|file| file.changes.iter().map(|(moment, _)| *moment))
             .collect();

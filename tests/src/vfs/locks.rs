@@ -19,7 +19,7 @@ pub(super) struct Locks {
     exclusive: Option<Handle>,
     index: [Slot; SHM_LOCKS],
     /// The index, while somebody uses it. The pieces never move.
-    regions: Vec<Box<[u64; REGION_BYTES / 8]>>,
+    regions: Vec<Box<[u64]>>,
     users: Vec<Handle>,
 }
 
@@ -87,7 +87,7 @@ impl Locks {
             self.users.push(who);
         }
         while make && self.regions.len() <= number {
-            self.regions.push(Box::new([0; REGION_BYTES / 8]));
+            self.regions.push(vec![0; REGION_BYTES / 8].into());
         }
         self.regions
             .get_mut(number)
@@ -104,7 +104,9 @@ impl Locks {
         let slots = &mut self.index[first..first + count];
         let is_shared = flags & ffi::SQLITE_SHM_SHARED != 0;
         if flags & ffi::SQLITE_SHM_UNLOCK != 0 {
-            slots.iter_mut().for_each(|slot| slot.leave(who));
+            for slot in slots {
+                slot.leave(who);
+            }
             return Ok(());
         }
         if !slots.iter().all(|slot| slot.is_free(who, is_shared)) {
@@ -122,7 +124,9 @@ impl Locks {
 
     /// The handle uses the index no more; when nobody does it is gone.
     pub(super) fn leave_index(&mut self, who: Handle) {
-        self.index.iter_mut().for_each(|slot| slot.leave(who));
+        for slot in &mut self.index {
+            slot.leave(who);
+        }
         self.users.retain(|user| *user != who);
         if self.users.is_empty() {
             self.regions.clear();
