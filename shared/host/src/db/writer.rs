@@ -70,6 +70,8 @@ impl Hooks {
 
 pub(super) struct Writer {
     conn: Option<Connection>,
+    /// One that is not to be trusted, until the next one is open.
+    lost: Option<Connection>,
     settings: Settings,
     shared: Arc<Shared>,
     readers: Arc<Readers>,
@@ -112,6 +114,7 @@ impl Writer {
         let follower = Follower::start(hooks.after_commit).map_err(OpenError::Thread)?;
         Ok(Self {
             conn: Some(conn),
+            lost: None,
             settings,
             shared,
             readers,
@@ -137,7 +140,12 @@ impl Writer {
         }
         self.follower.close();
         self.checkpointer.close();
-        if let Some(conn) = self.conn.take() {
+        let conn = match (self.conn.take(), &self.lost) {
+            (None, Some(_)) => open::reopen(&self.settings).ok(),
+            (conn, _) => conn,
+        };
+        self.lost = None;
+        if let Some(conn) = conn {
             let _ = empty_wal(&conn);
             if let Err((_, error)) = conn.close() {
                 tracing::warn!(
@@ -220,6 +228,7 @@ impl Writer {
         self.is_wide = false;
         let mut conn =
             open::reopen(&self.settings).map_err(|error| DbError::Reopen(Arc::new(error)))?;
+        self.lost = None;
         self.checkpointer
             .attend(&mut conn)
             .map_err(DbError::Sqlite)?;
@@ -240,10 +249,16 @@ impl Writer {
             return;
         }
         tracing::error!("the database connection is dropped after an error");
-        // After a failed flush the system forgets the pages it could not write. The log must be read again, with
-        // its checksums, and not be copied into the file on the way out.
+        // After a failed flush the system goes on showing what it could not write, and never tries again. Whoever reads
+        // the log anew, as the first connection does, finds the failed transaction in it and writes behind it: behind a
+        // hole, once the power was cut. So the next connection is opened beside this one: in the index of the log, which
+        // they share, that transaction is not, and the next one is written in its place.
+        if !conn.is_autocommit() {
+            let _ = execute(&conn, ROLLBACK);
+        }
+        // Nor is the log to be copied into the file on the way out.
         let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-        drop(conn);
+        self.lost = Some(conn);
         self.readers.forget_idle();
         self.checkpointer.forget();
     }
