@@ -127,11 +127,28 @@ fn connect_with(settings: &Settings, flags: OpenFlags) -> Result<Connection, Ope
 
 fn writing(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
-    conn.pragma_update(None, "journal_mode", "WAL")?;
+    use_write_ahead_log(conn)?;
     // FULL also in WAL: what a till was told is on disk.
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "foreign_keys", true)?;
     conn.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)
+}
+
+fn use_write_ahead_log(conn: &Connection) -> rusqlite::Result<()> {
+    let mut statement = conn.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    let mut mode = String::new();
+    // To the end: the mode is written when the statement ends, and only then it is known whether it was.
+    while let Some(row) = rows.next()? {
+        mode = row.get(0)?;
+    }
+    if mode != "wal" {
+        // SQLite keeps another mode without an error.
+        let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+        let words = format!("the write-ahead log cannot be used, only the journal mode {mode}");
+        return Err(rusqlite::Error::SqliteFailure(error, Some(words)));
+    }
+    Ok(())
 }
 
 fn common(conn: &Connection, settings: &Settings) -> rusqlite::Result<()> {
