@@ -6,6 +6,7 @@
 mod files;
 mod lock;
 mod moves;
+mod patience;
 #[cfg(unix)]
 #[path = "os/unix.rs"]
 mod system;

@@ -6,10 +6,11 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command};
+use std::time::Duration;
 
 use rustix::fs::OFlags;
 
-use super::{DiskSpace, OsError};
+use super::{DiskSpace, OsError, patience};
 
 /// Room on the file system of `path`; `None` when the system does not say.
 pub fn disk_space(path: &Path) -> Option<DiskSpace> {
@@ -25,6 +26,12 @@ pub fn disk_space(path: &Path) -> Option<DiskSpace> {
 /// What the system does not tell counts as local.
 #[cfg(target_os = "linux")]
 pub fn is_local(path: &Path) -> bool {
+    rustix::fs::statfs(path).map_or(true, |stat| !is_remote(i128::from(stat.f_type)))
+}
+
+/// Whether a file system of this number lies on another machine.
+#[cfg(target_os = "linux")]
+fn is_remote(number: i128) -> bool {
     /// NFS, SMB 1, CIFS, SMB 2 and 3, FUSE (also OneDrive and cloud mounts), Ceph, AFS, Coda.
     const REMOTE: [u32; 8] = [
         0x6969,
@@ -36,11 +43,8 @@ pub fn is_local(path: &Path) -> bool {
         0x5346_414F,
         0x7375_7245,
     ];
-    let Ok(stat) = rustix::fs::statfs(path) else {
-        return true;
-    };
     // The field's width differs by architecture; the numbers are 32 bits.
-    u32::try_from(i128::from(stat.f_type) & 0xFFFF_FFFF).is_ok_and(|magic| !REMOTE.contains(&magic))
+    u32::try_from(number & 0xFFFF_FFFF).is_ok_and(|magic| REMOTE.contains(&magic))
 }
 
 /// Whether `path` lies on a disk of this machine: this system does not say, so it counts as local.
@@ -149,11 +153,35 @@ pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
 
 /// Runs `action`; here nobody can hold a file against us.
 pub(super) fn patiently<T>(action: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    let mut action = action;
-    action()
+    patience::while_held(Duration::ZERO, |_| false, action)
 }
 
 /// Which account this process runs under, in words.
 pub fn account() -> String {
     format!("user {}", rustix::process::geteuid().as_raw())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_told_from_a_disk_whatever_the_width_of_its_number() {
+        let (nfs, smb2, fuse) = (0x6969, 0xFE53_4D42_u32, 0x6573_5546);
+        let (ext4, xfs, btrfs, tmpfs) = (0xEF53, 0x5846_5342, 0x9123_683E_u32, 0x0102_1994);
+
+        for share in [nfs, i128::from(smb2), i128::from(smb2.cast_signed()), fuse] {
+            assert!(is_remote(share), "{share:x}");
+        }
+        for disk in [
+            ext4,
+            xfs,
+            i128::from(btrfs),
+            i128::from(btrfs.cast_signed()),
+            tmpfs,
+        ] {
+            assert!(!is_remote(disk), "{disk:x}");
+        }
+        assert!(is_local(&std::env::temp_dir()));
+    }
 }

@@ -6,10 +6,9 @@ use std::os::windows::fs::{MetadataExt, OpenOptionsExt};
 use std::os::windows::process::CommandExt;
 use std::path::{Component, Path, Prefix};
 use std::process::{Child, Command};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{DiskSpace, OsError};
+use super::{DiskSpace, OsError, patience};
 
 /// The file is open elsewhere without sharing.
 const ERROR_SHARING_VIOLATION: i32 = 32;
@@ -130,23 +129,12 @@ pub(super) fn sync_dir(_path: &Path) -> io::Result<()> {
 
 /// Runs `action` again while a virus scanner or a copy program holds the file, at most ten seconds.
 pub(super) fn patiently<T>(action: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    let mut action = action;
-    let deadline = Instant::now() + PATIENCE;
-    let mut pause = Duration::from_millis(20);
     let held = [
         ERROR_SHARING_VIOLATION,
         ERROR_LOCK_VIOLATION,
         ERROR_ACCESS_DENIED,
     ];
-    loop {
-        match action() {
-            Err(error) if is_held(&error, &held) && Instant::now() < deadline => {
-                thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_secs(1));
-            }
-            end => return end,
-        }
-    }
+    patience::while_held(PATIENCE, |error| is_held(error, &held), action)
 }
 
 fn is_held(error: &io::Error, codes: &[i32]) -> bool {
