@@ -197,10 +197,10 @@ async fn an_agent_killed_while_it_sells_imports_and_exchanges_loses_and_doubles_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hub_killed_while_shops_push_loses_and_doubles_nothing() {
+async fn a_hub_killed_while_eight_shops_push_loses_and_doubles_nothing() {
     let mut chain = Chain::start();
     let mut shops = Vec::new();
-    for name in 1..=3 {
+    for name in 1..=8 {
         let shop = chain.shop(&format!("S{name:03}"), &[]);
         shop.open(&chain, &opening()).await;
         shops.push(shop);
