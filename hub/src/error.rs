@@ -170,7 +170,12 @@ pub(crate) struct ApiError {
 impl ApiError {
     /// A failure with the code's usual status.
     pub(crate) fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        let retry_after_s = matches!(code, Code::NotReady | Code::RateLimited).then_some(1);
+        let retry_after_s = match code {
+            Code::NotReady | Code::RateLimited => Some(1),
+            // Somebody has to make room first.
+            Code::StorageFull => Some(30),
+            _ => None,
+        };
         Self {
             code,
             status: code.parts().1,
