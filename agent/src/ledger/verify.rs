@@ -66,7 +66,8 @@ pub(super) fn verify(conn: &Connection) -> Result<Verified, LedgerError> {
         ok: true,
         ..Verified::default()
     };
-    let pages = check(conn, Check::Quick)?;
+    // The indexes too: by them a movement that comes again is found.
+    let pages = check(conn, Check::Full)?;
     verified.count("pages", 1);
     for words in pages {
         verified.problem(format!("the database file: {words}"));
