@@ -110,6 +110,28 @@ fn another_place_machine_file_or_mark_is_a_doubt() {
 }
 
 #[test]
+fn a_mark_of_a_replica_that_the_ledger_never_had_is_a_doubt_also_before_its_first_movement() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = first_life(&folder);
+    let sold = sell(&ledger, "1");
+    ledger.close_blocking();
+    // The ledger minted after this copy of it was made, and sold nothing since.
+    let minted = HighWater {
+        replica: vitrina_shared::ReplicaId([9; 16]),
+        seq: Seq(0),
+    };
+    let marked = Home {
+        high_water: Some(minted),
+        ..home("/a")
+    };
+
+    let (ledger, greeting) = open(&folder, "ledger", &marked);
+
+    assert_eq!(greeting, Greeting::Doubt(Doubt::HighWater));
+    assert_ne!(sell(&ledger, "2").replica, sold.replica);
+}
+
+#[test]
 fn a_backup_carries_the_movements_and_not_the_name() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = first_life(&folder);
