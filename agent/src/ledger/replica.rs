@@ -174,7 +174,7 @@ pub(super) fn greet(conn: &Connection, home: &Home, now: TimeMs) -> Result<Greet
 
 /// Whether more was written than the ledger holds.
 fn above_ledger(conn: &Connection, high_water: Option<HighWater>) -> Result<bool, LedgerError> {
-    let Some(high_water) = high_water.filter(|mark| mark.seq > Seq(0)) else {
+    let Some(high_water) = high_water else {
         return Ok(false);
     };
     match find(conn, high_water.replica)? {
