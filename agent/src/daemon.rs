@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vitrina_host::control::{Control, ControlError, Handler};
+use vitrina_host::db::{Check, DbError};
 use vitrina_host::drop::DropError;
 use vitrina_host::os;
 use vitrina_host::output::Lang;
@@ -16,6 +18,7 @@ use crate::core::{Core, CoreError};
 use crate::enrol::{self, EnrolError};
 use crate::inbox::Inbox;
 use crate::local_api::{self, Gate};
+use crate::situation::in_words;
 use crate::sync;
 
 /// How often the high-water file follows the ledger while sales go on.
@@ -55,6 +58,15 @@ pub(crate) enum DaemonError {
         "the ledger's file was deleted or replaced while the agent ran: put it back and start again"
     )]
     LedgerGone,
+    /// The ledger's file is torn: what would be written now would make it worse.
+    #[error(
+        "the ledger is damaged: {first}; restore it from a copy, or move it away and enrol anew: the hub has what was \
+        delivered"
+    )]
+    LedgerDamaged {
+        /// The first thing that SQLite found.
+        first: String,
+    },
 }
 
 /// What the daemon is told.
@@ -125,6 +137,10 @@ async fn live(
     signal: impl Future<Output = ()>,
 ) -> Result<(Inbox, Result<(), DaemonError>), DaemonError> {
     let mut watch = tokio::time::interval(WATCH_EVERY);
+    let ledger = core.ledger().clone();
+    // Beside the first sales: a large ledger takes some seconds.
+    let mut pages = tokio::task::spawn_blocking(move || ledger.db().check_blocking(Check::Full));
+    let mut is_checked = false;
     let mut signal = std::pin::pin!(signal);
     loop {
         tokio::select! {
@@ -133,6 +149,13 @@ async fn live(
                 if !core.ledger().db().is_in_place() {
                     tracing::error!("the ledger's file is gone: the agent stops before it takes a sale that would be lost");
                     return Ok((inbox, Err(DaemonError::LedgerGone)));
+                }
+            }
+            found = &mut pages, if !is_checked => {
+                is_checked = true;
+                if let Some(first) = damage(found) {
+                    tracing::error!("the ledger is damaged, so the agent stops before it writes on: {first}");
+                    return Ok((inbox, Err(DaemonError::LedgerDamaged { first })));
                 }
             }
             () = core.ready_to_open().notified() => {
@@ -144,6 +167,22 @@ async fn live(
                 }
             }
         }
+    }
+}
+
+/// The first thing that is wrong with the ledger's file.
+fn damage(found: Result<Result<Vec<String>, DbError>, JoinError>) -> Option<String> {
+    match found {
+        Ok(Ok(words)) => words.into_iter().next(),
+        Ok(Err(error)) if error.is_damage() => Some(in_words(&error)),
+        Ok(Err(error)) => {
+            tracing::warn!(
+                error = &error as &dyn Error,
+                "the ledger's file was not looked at"
+            );
+            None
+        }
+        Err(_) => None,
     }
 }
 

@@ -235,7 +235,7 @@ fn ledger(core: &Core, lang: Lang) -> Finding {
             restore(),
         );
     }
-    match db.check_blocking(Check::Quick) {
+    match db.check_blocking(Check::Full) {
         Ok(wrong) if wrong.is_empty() => Finding::well("ledger", say!(lang, "whole", "цел")),
         Ok(wrong) => Finding::ill(
             "ledger",

@@ -65,6 +65,17 @@ impl DbError {
         }
     }
 
+    /// Whether SQLite found the file to be damaged.
+    pub fn is_damage(&self) -> bool {
+        let Self::Sqlite(error) = self else {
+            return false;
+        };
+        matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        )
+    }
+
     /// Whether the same write or read may succeed later without anybody acting.
     pub fn is_transient(&self) -> bool {
         match self {
