@@ -6,16 +6,17 @@ use vitrina_host::config::DataFolder;
 use vitrina_host::sign::KeyPair;
 use vitrina_shared::decide::Shown;
 use vitrina_shared::delta::Entry;
-use vitrina_shared::registers::kind as register;
+use vitrina_shared::registers::{Item, kind as register};
 use vitrina_shared::wire::v1::{EnrolV1, EnrolledV1, HealthV1};
 use vitrina_shared::wire::{Positions, positions_hash};
-use vitrina_shared::{Condition, Delta, Key, Movement, Position, Qty, ReplicaId};
+use vitrina_shared::{Condition, Delta, Key, Money, Movement, Position, Qty, ReplicaId};
 
 use super::*;
 use crate::audit::By;
 use crate::core::Init;
 use crate::enrol;
 use crate::shops::{self, Fields, NewShop};
+use crate::store::CatalogueRow;
 
 const REPLICA: ReplicaId = ReplicaId([1; 16]);
 
@@ -341,6 +342,36 @@ async fn a_hub_put_back_from_a_copy_is_noticed_and_filled_again() {
     );
     assert_eq!(filled.welcome.life, after.welcome.life);
     assert_eq!(core.store.levels().unwrap()[0].on_hand, -2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_put_back_behind_a_price_is_noticed_though_nothing_was_sold() {
+    let folder = tempfile::tempdir().unwrap();
+    let core = hub(&folder).await;
+    let mut agent = enrolled(&core, "S1", 1).await;
+    agent.exchange(&core, 0).await.unwrap();
+    let copy = folder.path().join("copy");
+    core.store.backup(&copy).await.unwrap();
+    let priced = CatalogueRow::Item {
+        barcodes: vec!["B".parse().unwrap()],
+        says: Item {
+            price: Some(Money::rub(900)),
+            ..Item::default()
+        },
+    };
+    core.store.write_catalogue(vec![priced]).await.unwrap();
+    let before = agent.exchange(&core, 0).await.unwrap();
+    assert_eq!(before.registers.unwrap().list.len(), 1);
+    core.close().await;
+    drop(core);
+
+    std::fs::rename(copy, folder.path().join("hub.sqlite3")).unwrap();
+    std::fs::remove_file(folder.path().join("life.json")).unwrap();
+    let core = hub(&folder).await;
+    let after = agent.exchange(&core, 0).await.unwrap();
+
+    // Otherwise the shop would take the prices that are written next for older ones that it holds.
+    assert_eq!(after.welcome.life.0, before.welcome.life.0 + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,11 +34,15 @@ pub(super) fn get(conn: &Connection, kind: u8, key: &str) -> Result<Option<Strin
 
 /// Writes a register; false where it says so already, and then nothing is written.
 pub(super) fn put(txn: &Txn<'_>, kind: u8, key: &str, value: &str) -> Result<bool, StoreError> {
-    Ok(txn
+    let written = txn
         .conn
         .prepare_cached(PUT)?
-        .execute(params![kind, key, value])?
-        > 0)
+        .execute(params![kind, key, value])?;
+    if written > 0 {
+        // Also where nothing is on hand of it: a database that goes back behind this word is another history.
+        txn.next_pos();
+    }
+    Ok(written > 0)
 }
 
 /// Every register of a kind.
