@@ -110,7 +110,7 @@ impl Hub {
     }
 
     /// Writes a register.
-    pub fn put(&mut self, kind: u8, key: &str, value: &[u8]) {
+    pub fn put(&mut self, kind: u8, key: &str, value: &[u8], bits: Bits<'_>) {
         let seq = 1 + self
             .registers
             .values()
@@ -119,6 +119,9 @@ impl Hub {
             .unwrap_or(0);
         self.registers
             .insert((kind, key.to_owned()), (value.to_vec(), seq));
+        // A hub that goes back behind this word is in another history.
+        self.feed.pos += 1;
+        self.feed.commit(bits() >> 1);
     }
 
     /// Every register, by kind and key.

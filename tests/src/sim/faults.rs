@@ -153,7 +153,7 @@ impl World {
         self.price += 1;
         let code = barcode(self.random.below(3));
         let price = self.price;
-        self.hub.set_price(&code, price);
+        self.hub.set_price(&code, price, &mut self.names);
         self.note("priced", format_args!("{code} {price}"));
     }
 }

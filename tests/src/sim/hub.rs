@@ -196,11 +196,13 @@ impl Hub {
     }
 
     /// Head office changes a price.
-    pub(super) fn set_price(&mut self, barcode: &Barcode, price: u32) {
+    pub(super) fn set_price(&mut self, barcode: &Barcode, price: u32, names: &mut Random) {
         match self {
             Self::Memory(hub) => {
                 let value = format!(r#"{{"price":{price}}}"#);
-                hub.put(kind::ITEM, barcode.as_str(), value.as_bytes());
+                hub.put(kind::ITEM, barcode.as_str(), value.as_bytes(), &mut || {
+                    names.bits()
+                });
             }
             Self::Real(real) => real.lab.set_price(barcode, price.into()),
         }
