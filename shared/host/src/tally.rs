@@ -10,7 +10,7 @@ const WINDOW: Duration = Duration::from_mins(1);
 /// So many callers are remembered; when there are more, all begin anew.
 const MAX_CALLERS: usize = 10_000;
 
-/// Counts by caller, within [`MAX_CALLERS`].
+/// Counts by caller, within 10,000 callers at most.
 #[derive(Debug)]
 pub struct Tally<K> {
     most: u64,
