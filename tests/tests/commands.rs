@@ -475,3 +475,55 @@ fn a_question_to_a_folder_that_is_not_there_makes_no_hub() {
         assert!(!mistyped.exists(), "{question:?}");
     }
 }
+
+#[tokio::test]
+async fn one_file_held_in_two_shops_is_decided_at_the_hub_for_each_of_them() {
+    let chain = Chain::start();
+    let shops = ["S001", "S002"].map(|id| chain.shop(id, &["--source", "balances"]));
+    for shop in &shops {
+        let at = "2026-11-01 09:00:00";
+        shop.import("one.csv", format!("barcode;qty;at\n{RING};50;{at}\n"))
+            .await;
+        let next = "2026-11-02 09:00:00";
+        shop.drop_and_wait("two.csv", format!("barcode;qty;at\n{RING};1;{next}\n"))
+            .await;
+    }
+    let held = until("the hub to hear of both files", || async {
+        let listed = chain.cli(&["quarantine", "list", "--json"]).ok().json();
+        let items = listed["items"].as_array().cloned().unwrap_or_default();
+        if items.len() == 2 {
+            Ok(items)
+        } else {
+            Err(items)
+        }
+    })
+    .await;
+    assert_eq!(held[0]["id"], held[1]["id"], "one file, one name");
+    let id = held[0]["id"].as_str().expect("an id");
+
+    let unclear = chain.cli(&["quarantine", "retry", id, "--force"]);
+    assert_eq!(unclear.code, 1);
+    assert!(unclear.stderr.contains("S001, S002"), "{unclear:?}");
+    assert_eq!(chain.cli(&["quarantine", "show", id]).code, 1);
+    chain
+        .cli(&["quarantine", "show", id, "--shop", "S002"])
+        .ok();
+    chain
+        .cli(&["quarantine", "retry", id, "--force", "--shop", "S001"])
+        .ok();
+    chain
+        .cli(&["quarantine", "drop", id, "--shop", "S002"])
+        .ok();
+
+    // One shop states one ring now, the other still has its fifty.
+    chain.on_hand(RING, 51).await;
+    until("no record to be open", || async {
+        let listed = chain.cli(&["quarantine", "list", "--json"]).ok().json();
+        if listed["items"] == json!([]) {
+            Ok(())
+        } else {
+            Err(listed)
+        }
+    })
+    .await;
+}

@@ -20,6 +20,9 @@ pub(super) enum QuarantineVerb {
     Show {
         /// Its name
         id: String,
+        /// The shop, where several hold a record of that name
+        #[arg(long)]
+        shop: Option<ShopId>,
     },
     /// Lets the shop try a record again
     Retry {
@@ -28,11 +31,17 @@ pub(super) enum QuarantineVerb {
         /// Whatever holds it back
         #[arg(long)]
         force: bool,
+        /// The shop, where several hold a record of that name
+        #[arg(long)]
+        shop: Option<ShopId>,
     },
     /// Lets the shop drop a record
     Drop {
         /// Its name
         id: String,
+        /// The shop, where several hold a record of that name
+        #[arg(long)]
+        shop: Option<ShopId>,
     },
 }
 
@@ -76,30 +85,46 @@ pub(super) async fn run(verb: QuarantineVerb, mut context: Context<'_>) -> anyho
             )?;
             Ok(Exit::Done)
         }
-        QuarantineVerb::Show { id } => {
-            let rows = context.core.store.quarantined(id_of(&id)?).await?;
-            let Some(first) = rows.first() else {
-                anyhow::bail!(say!(
-                    context.lang(),
-                    "there is no record {id}",
-                    "нет записи {id}"
-                ))
+        QuarantineVerb::Show { id, shop } => {
+            let row = one(&id, shop, &context).await?;
+            show(&row, &mut context)
+        }
+        QuarantineVerb::Retry { id, force, shop } => {
+            let verdict = if force {
+                Verdict::Force
+            } else {
+                Verdict::Retry
             };
-            show(first, &mut context)
+            decide((&id, shop), verdict, context).await
         }
-        QuarantineVerb::Retry { id, force } => {
-            decide(
-                &id,
-                if force {
-                    Verdict::Force
-                } else {
-                    Verdict::Retry
-                },
-                context,
-            )
-            .await
-        }
-        QuarantineVerb::Drop { id } => decide(&id, Verdict::Drop, context).await,
+        QuarantineVerb::Drop { id, shop } => decide((&id, shop), Verdict::Drop, context).await,
+    }
+}
+
+/// The record of a name. One file in two shops makes records of one name: then a person says whose he means.
+async fn one(
+    id: &str,
+    shop: Option<ShopId>,
+    context: &Context<'_>,
+) -> anyhow::Result<QuarantineRow> {
+    let mut rows = context.core.store.quarantined(id_of(id)?).await?;
+    rows.retain(|row| shop.as_ref().is_none_or(|shop| row.shop == *shop));
+    if rows.len() > 1 {
+        let shops: Vec<&str> = rows.iter().map(|row| row.shop.as_str()).collect();
+        let shops = shops.join(", ");
+        anyhow::bail!(say!(
+            context.lang(),
+            "{shops} hold a record {id} each: say which with --shop",
+            "запись {id} есть у {shops}: укажите --shop"
+        ))
+    }
+    match rows.pop() {
+        Some(row) => Ok(row),
+        None => anyhow::bail!(say!(
+            context.lang(),
+            "there is no record {id}",
+            "нет записи {id}"
+        )),
     }
 }
 
@@ -134,12 +159,18 @@ fn show(row: &QuarantineRow, context: &mut Context<'_>) -> anyhow::Result<Exit> 
     Ok(Exit::Done)
 }
 
-async fn decide(id: &str, verdict: Verdict, context: Context<'_>) -> anyhow::Result<Exit> {
+async fn decide(
+    (id, shop): (&str, Option<ShopId>),
+    verdict: Verdict,
+    context: Context<'_>,
+) -> anyhow::Result<Exit> {
     let name = id_of(id)?;
+    let row = one(id, shop, &context).await?;
+    let of = Some(row.shop.clone());
     if !context
         .core
         .store
-        .decide(By::CommandLine, name, None, verdict)
+        .decide(By::CommandLine, name, of, verdict)
         .await?
     {
         anyhow::bail!(say!(
@@ -148,9 +179,7 @@ async fn decide(id: &str, verdict: Verdict, context: Context<'_>) -> anyhow::Res
             "нет открытой записи {id}"
         ));
     }
-    for row in context.core.store.quarantined(name).await? {
-        context.core.waiters.wake(&row.shop);
-    }
+    context.core.waiters.wake(&row.shop);
     if context.json {
         context
             .out
