@@ -25,6 +25,17 @@ pub fn folder() -> &'static PathBuf {
     })
 }
 
+/// The folder of an older version's binaries, as `scripts/torture --older REV` builds them; a line on stderr where there
+/// is none.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+pub fn older() -> Option<PathBuf> {
+    let given = std::env::var_os("VITRINA_OLDER_BIN_DIR").map(PathBuf::from);
+    if given.is_none() {
+        eprintln!("skipped: no older binaries (scripts/torture --older REV builds and uses them)");
+    }
+    given
+}
+
 /// The root of the tree.
 pub fn workspace() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

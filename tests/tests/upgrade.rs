@@ -8,6 +8,7 @@ use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::json;
 use vitrina_tests::files::copy_folder;
+use vitrina_tests::process::{Server, run_in};
 use vitrina_tests::{Chain, binaries, until};
 
 const RING: &str = "2000018987155";
@@ -122,6 +123,75 @@ async fn a_shop_whose_hub_is_too_old_sells_on_says_so_and_delivers_later() {
     std::fs::remove_file(&settings).expect("the setting goes");
     shop.start();
     chain.on_hand(RING, 9).await;
+}
+
+#[tokio::test]
+async fn an_older_program_opens_a_ledger_that_todays_migrated_and_sells() {
+    let Some(older) = binaries::older() else {
+        return;
+    };
+    let chain = Chain::start();
+    let mut shop = chain.shop("S001", &[]);
+    shop.open(&chain, &format!("barcode;qty\n{RING};10\n"))
+        .await;
+    shop.sell("today", RING).await;
+    chain.on_hand(RING, 9).await;
+    shop.stop();
+
+    let listen = ["run", "--listen", "127.0.0.1:0"];
+    let agent = Server::start_in(&older, "vitrina-agent", &shop.data, &listen);
+    shop.agent = Some(agent);
+    assert_eq!(shop.sell("older", RING).await["on_hand"], json!(8));
+    chain.on_hand(RING, 8).await;
+    shop.stop();
+    let verified = run_in(&older, "vitrina-agent", &shop.data, &["verify"]);
+    assert_eq!(verified.code, 0, "{verified:?}");
+
+    shop.start();
+    shop.sell("today again", RING).await;
+    chain.on_hand(RING, 7).await;
+    assert_eq!(
+        (chain.cli(&["verify"]).code, shop.cli(&["verify"]).code),
+        (0, 0)
+    );
+}
+
+#[tokio::test]
+async fn an_older_hub_opens_a_database_that_todays_migrated_and_serves_todays_agents() {
+    let Some(older) = binaries::older() else {
+        return;
+    };
+    let mut chain = Chain::start();
+    let mut shop = chain.shop("S001", &[]);
+    shop.open(&chain, &format!("barcode;qty\n{RING};10\n"))
+        .await;
+    let listen = chain.url.trim_start_matches("http://").to_owned();
+    chain.stop_hub();
+    let serve = ["serve", "--listen", &listen];
+    chain.take_over(Server::start_in(
+        &older,
+        "vitrina-hub",
+        &chain.data(),
+        &serve,
+    ));
+
+    shop.sell("an older hub", RING).await;
+    chain.on_hand(RING, 9).await;
+    chain.level_with(&shop).await;
+    // A process that begins shows all, and what its rows add up to, which that hub does not know.
+    shop.stop();
+    shop.start();
+    shop.sell("again", RING).await;
+    chain.on_hand(RING, 8).await;
+
+    chain.stop_hub();
+    chain.start_hub();
+    shop.sell("today's hub", RING).await;
+    chain.on_hand(RING, 7).await;
+    assert_eq!(
+        (chain.cli(&["verify"]).code, shop.cli(&["verify"]).code),
+        (0, 0)
+    );
 }
 
 fn request_of(version: &Path) -> Vec<u8> {
