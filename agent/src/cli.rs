@@ -4,6 +4,7 @@
 mod book;
 mod diff;
 mod enrol;
+mod frames;
 mod import;
 mod look;
 mod quarantine;
@@ -63,10 +64,15 @@ enum Verb {
     Sales(look::SalesArgs),
     /// Exchanges with the hub now
     Sync(state::SyncArgs),
+    /// The exchange on a stick, for a shop without a line
+    Frames {
+        #[command(subcommand)]
+        verb: frames::Verb,
+    },
     /// How the shop stands
     Status,
     /// Recomputes the books
-    Verify,
+    Verify(state::VerifyArgs),
     /// Records that were set aside
     Quarantine {
         #[command(subcommand)]
@@ -240,8 +246,9 @@ fn command(ctx: &Ctx, verb: &Verb, out: &mut Out) -> anyhow::Result<Exit> {
         Verb::Stock(args) => look::stock(ctx, args, out),
         Verb::Sales(args) => look::sales(ctx, args, out),
         Verb::Sync(args) => state::sync(ctx, args, out),
+        Verb::Frames { verb } => frames::frames(ctx, verb, out),
         Verb::Status => state::status(ctx, out),
-        Verb::Verify => state::verify(ctx, out),
+        Verb::Verify(args) => state::verify(ctx, args, out),
         Verb::Quarantine { verb } => quarantine::quarantine(ctx, verb, out),
         Verb::Terminal { verb } => terminal::terminal(ctx, verb, out),
         Verb::Source { verb } => state::source(ctx, verb, out),

@@ -272,11 +272,24 @@ fn folders(core: &Core, lang: Lang) -> Result<Vec<Finding>, LedgerError> {
     Ok(findings)
 }
 
+/// Whether the numbers here are those at the hub, and what the movements say.
+fn numbers_differ(alert: Option<&String>, lang: Lang) -> Vec<Finding> {
+    let finding = |alert: &String| {
+        let advice = say!(
+            lang,
+            "vitrina-agent verify names all of it; verify --repair writes anew what the movements can explain",
+            "vitrina-agent verify назовёт всё; verify --repair запишет заново то, что объясняют движения"
+        );
+        Finding::ill("books", alert.clone(), advice)
+    };
+    alert.map(finding).into_iter().collect()
+}
+
 /// What waits for a person: none of it is a fault of the program.
 fn books(core: &Core, lang: Lang) -> Result<Vec<Finding>, LedgerError> {
     let status = status::of(core)?;
     let below = core.read(query::below_zero)?;
-    let mut findings = Vec::new();
+    let mut findings = numbers_differ(status.books.as_ref(), lang);
     let rejected = inbox::rejected_whole(&core.folder().join("rejected"));
     if let Some(last) = rejected.last() {
         let count = rejected.len();

@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`state`], [`replica`] (who writes) → [`log`], [`standing`] (movements, totals, voids) → [`desk`],
 //! [`booking`] (what tills and files bring) → [`stage`], [`balances`], [`disagreement`] (what the shop's 1C states) →
-//! [`ask`], [`answer`] (the exchange) → [`query`], [`verify`].
+//! [`ask`], [`answer`] (the exchange) → [`query`], [`verify`], [`repair`], [`digest`] (whether all of it is right).
 
 pub(crate) mod answer;
 pub(crate) mod ask;
@@ -16,6 +16,7 @@ mod branch;
 mod cancel;
 mod conflict;
 pub(crate) mod desk;
+pub(crate) mod digest;
 pub(crate) mod disagreement;
 pub(crate) mod file;
 mod found;
@@ -27,6 +28,7 @@ pub(crate) mod others;
 pub(crate) mod quarantine;
 pub(crate) mod query;
 pub(crate) mod register;
+mod repair;
 pub(crate) mod replica;
 pub(crate) mod reply;
 mod schema;
@@ -48,7 +50,7 @@ use vitrina_shared::totals::Overflow;
 use vitrina_shared::wire::WireError;
 
 pub(crate) use answer::{Heard, Taken, Via};
-pub(crate) use ask::{Ask, Asked, Show};
+pub(crate) use ask::{Ask, Asked, Show, StickFrom};
 pub(crate) use booking::{AllOrNone, At, Booked, Booking, Force, Outcome, Refusal};
 pub(crate) use cancel::Cancel;
 pub(crate) use desk::Desk;

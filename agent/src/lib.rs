@@ -2,7 +2,7 @@
 //!
 //! It knows nothing of the hub's tables. Data moves one way: a file or call → `ingest` → `ledger` → `sync` → the wire.
 //! Reading order: `config`, `identity`, `core` (the open data folder) → `receipt`, `ingest`, `inbox` (what comes in) →
-//! `source`, `ledger` (what is kept) → `hub_client`, `sync`, `enrol` (the hub) → `local_api` (terminals) → `status`,
+//! `source`, `ledger` (what is kept) → `hub_client`, `sync`, `stick`, `enrol` (the hub) → `local_api` (terminals) → `status`,
 //! `doctor`, `daemon`, [`cli`]; [`rig`] for tests that hold the disk.
 
 pub mod cli;
@@ -26,6 +26,7 @@ pub mod rig;
 mod situation;
 mod source;
 mod status;
+mod stick;
 mod stock_json;
 mod sync;
 

@@ -52,6 +52,14 @@ pub(crate) struct Status {
     /// Why the replica may not be the only continuation of its log.
     #[serde(skip_serializing_if = "Option::is_none")]
     doubt: Option<String>,
+    /// Rows that were not what the movements say, and were written anew from them.
+    repaired: u64,
+    /// When the last of them was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repaired_at: Option<String>,
+    /// What of the books a person must look at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) books: Option<String>,
     /// The line to the hub.
     pub(crate) hub: HubState,
     /// Files that lie in their drop folders and wait.
@@ -115,6 +123,9 @@ impl Status {
             hub_life: numbers.life.map(|life| life.to_string()),
             clock_skew_ms: numbers.skew_ms,
             doubt: numbers.doubt,
+            repaired: numbers.repairs.rows,
+            repaired_at: numbers.repairs.last_at.map(time),
+            books: numbers.repairs.alert,
             hub,
             waiting,
             unreachable,
@@ -149,6 +160,16 @@ impl Status {
                 .map(|detail| row("hub_detail", detail.to_owned())),
         );
         rows.extend(self.doubt.clone().map(|doubt| row("doubt", doubt)));
+        if let Some(at) = &self.repaired_at {
+            let count = self.repaired;
+            let told = say!(
+                lang,
+                "{count} rows were not what the movements say, and were written anew from them, last at {at}",
+                "строк, не совпадавших с движениями и записанных по ним заново: {count}, последний раз {at}"
+            );
+            rows.push(row("repaired", told));
+        }
+        rows.extend(self.books.clone().map(|books| row("books", books)));
         if self.replicas > 1 {
             let count = self.replicas;
             let told = say!(

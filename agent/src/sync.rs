@@ -6,9 +6,10 @@
 //! commits wait for it and then go together.
 
 mod backoff;
+mod books;
 mod carried;
-mod decisions;
-mod exchange;
+pub(crate) mod decisions;
+pub(crate) mod exchange;
 mod once;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub(crate) use carried::Carried;
 pub(crate) use once::{Summary, now};
 
 use backoff::Backoff;
+use books::Books;
 use exchange::{Ended, Errand, Wait};
 
 /// A hub that took our credentials away is asked so often whether it gave them back.
@@ -98,6 +100,7 @@ impl Road {
 
 /// Keeps the shop and the hub together until `stop`; then says goodbye.
 pub(crate) async fn run(core: Core, stop: CancellationToken) {
+    let core_of_books = core.clone();
     let mut keeper = Keeper {
         core,
         stop,
@@ -105,6 +108,7 @@ pub(crate) async fn run(core: Core, stop: CancellationToken) {
         show: Show::All,
         is_fresh: true,
         is_untidy: true,
+        books: Books::of(core_of_books).await,
     };
     keeper
         .rest(Duration::from_millis(random() % SPREAD_MS))
@@ -132,21 +136,24 @@ struct Keeper {
     is_fresh: bool,
     /// Rows of an earlier life of the hub may lie about.
     is_untidy: bool,
+    /// Whether the rows here and at the hub are the same.
+    books: Books,
 }
 
 impl Keeper {
     /// Goes to the hub and back until the enrolment changes or the agent stops.
     async fn travel(&mut self, road: &Road) {
         loop {
-            let wait = if self.is_fresh {
+            let wait = if self.is_fresh || self.books.is_due() {
                 Wait::No
             } else {
-                Wait::ForNews
+                Wait::ForNews(self.books.due_in())
             };
             let errand = Errand {
                 show: self.show,
                 wait,
                 goodbye: false,
+                digest: self.books.is_due(),
             };
             let ended = exchange::go(&self.core, road, &errand, &self.stop).await;
             match ended {
@@ -157,8 +164,12 @@ impl Keeper {
                     brought,
                     has_more,
                     decisions,
+                    is_equal,
                 }) => {
                     self.connected(road);
+                    if errand.digest {
+                        self.books.compared(is_equal).await;
+                    }
                     self.settle(&taken, brought).await;
                     self.decide(decisions, &taken).await;
                     if brought > 0 && !has_more {
@@ -185,6 +196,7 @@ impl Keeper {
     fn connected(&mut self, road: &Road) {
         self.backoff.reset();
         self.is_fresh = false;
+        self.books.connected(random());
         self.core
             .situation()
             .hub(HubState::connected(road.client.url()));
@@ -296,6 +308,7 @@ impl Keeper {
     async fn failed(&mut self, error: &SyncError) {
         self.is_fresh = true;
         self.show = Show::All;
+        self.books.disconnected();
         let is_refused = matches!(error, SyncError::Hub(HubError::Unauthorized { .. }));
         self.core.situation().hub(if is_refused {
             HubState::refused(error.code(), error)
@@ -338,6 +351,7 @@ impl Keeper {
             show: Show::Changed,
             wait: Wait::No,
             goodbye: true,
+            digest: false,
         };
         let nobody_stops_it = CancellationToken::new();
         let last = exchange::go(&self.core, road, &errand, &nobody_stops_it);

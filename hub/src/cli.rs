@@ -2,6 +2,7 @@
 
 mod audit;
 mod cert;
+mod frames;
 mod import;
 mod key;
 mod quarantine;
@@ -72,6 +73,9 @@ enum Verb {
     /// Who changed what at the hub
     #[command(subcommand)]
     Audit(audit::AuditVerb),
+    /// The exchange on a stick, for a shop without a line
+    #[command(subcommand)]
+    Frames(frames::FramesVerb),
     /// Every level, as a file
     Export(query::ExportArgs),
     /// Writes a consistent copy of the database, beside everything else
@@ -274,6 +278,7 @@ async fn dispatch(verb: Verb, context: Context<'_>) -> anyhow::Result<Exit> {
         Verb::Diff(verb) => quarantine::diff(verb, context).await,
         Verb::Quarantine(verb) => quarantine::run(verb, context).await,
         Verb::Audit(verb) => audit::run(verb, context).await,
+        Verb::Frames(verb) => frames::run(verb, context).await,
         Verb::Export(args) => query::export(args, context).await,
         Verb::Backup(args) => upkeep::backup(args, context).await,
         Verb::Serve(_)
@@ -317,6 +322,8 @@ mod tests {
             "audit list --since 7d --shop S017",
             "audit verify",
             "restore f",
+            "frames export --shop S017 f",
+            "frames import f --orphan",
         ] {
             let argv = ["vitrina-hub", "--data", "d"]
                 .into_iter()

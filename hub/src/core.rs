@@ -1,5 +1,6 @@
 //! What every command and the server work on: the data folder, opened.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -9,6 +10,7 @@ use vitrina_host::clock;
 use vitrina_host::config::{self, ConfigError, DataFolder};
 use vitrina_host::os::{self, OsError};
 use vitrina_host::sign::{self, KeyPair, SignError, TagKey};
+use vitrina_shared::digest::Trial;
 use vitrina_shared::{HubLife, TimeMs};
 
 use crate::audit::{By, What};
@@ -110,6 +112,7 @@ pub(crate) struct Core {
     pub(crate) token_key: TagKey,
     view: Arc<OnceLock<Arc<View>>>,
     loading: Mutex<()>,
+    trials: Mutex<HashMap<u32, Trial>>,
 }
 
 impl Core {
@@ -164,6 +167,7 @@ impl Core {
             token_key,
             view,
             loading: Mutex::new(()),
+            trials: Mutex::default(),
         };
         core.settle_life(trace, fingerprint, init).await?;
         core.keys.load(&core.store).await?;
@@ -189,6 +193,18 @@ impl Core {
         let head = self.store.load(&mut |change| view.load_one(change))?;
         view.loaded(head, self.store.feed_commits()?);
         Ok(Arc::clone(self.view.get_or_init(|| view)))
+    }
+
+    /// How far the hub is with a difference between a shop's rows here and there; none before the first comparison.
+    pub(crate) fn trial(&self, shop: u32) -> Option<Trial> {
+        let trials = self.trials.lock().unwrap_or_else(PoisonError::into_inner);
+        trials.get(&shop).copied()
+    }
+
+    /// Remembers it.
+    pub(crate) fn set_trial(&self, shop: u32, trial: Trial) {
+        let mut trials = self.trials.lock().unwrap_or_else(PoisonError::into_inner);
+        trials.insert(shop, trial);
     }
 
     /// Compares the database's life with what the folder shows of the last one.

@@ -1,6 +1,8 @@
 //! `POST /v1/exchange`: proves who asks, takes what it brings, answers what it lacks, waits where there is nothing to
 //! say. The decisions are `shared::decide`'s, the rows the store's.
 
+mod digest;
+pub(crate) mod stick;
 #[cfg(test)]
 mod tests;
 pub(crate) mod token;
@@ -18,14 +20,14 @@ use vitrina_host::tally::TooMuch;
 use vitrina_shared::movement::Kind;
 use vitrina_shared::wire::frame::Opened;
 use vitrina_shared::wire::v1::{
-    CertificateV1, HelloV1, OtherLevelV1, OtherShopV1, OthersV1, ReplyV1, WelcomeV1,
+    CertificateV1, DigestV1, HelloV1, OtherLevelV1, OtherShopV1, OthersV1, ReplyV1, WelcomeV1,
 };
 use vitrina_shared::wire::{Answer, Reply, Request, WireError, frame, life};
 use vitrina_shared::{HubLife, ShopId, TimeMs, planted};
 
 use crate::core::Core;
 use crate::merge::Incoming;
-use crate::store::{Ask, Brought, Found, StoreError, Taken};
+use crate::store::{Ask, Brought, Found, StoreError, Taken, Via};
 use token::Claims;
 
 pub(crate) use waiters::Waiters;
@@ -202,10 +204,15 @@ async fn exchange(
     after_commit(core, &taken, newest_sale, request.hello.sent_at);
     let ask = ask(core, &request, &taken);
     let mut found = core.store.answer(ask.clone()).await?;
+    let digest = match (request.digest, found.digest) {
+        (Some(theirs), Some(ours)) => Some(digest::settle(core, &taken.shop, theirs, ours).await?),
+        _ => None,
+    };
     let mut others = others(core, &taken, &request.hello, found.life)?;
     let known_life = request.hello.life.map(life);
     let may_wait = request.hello.wait_ms > 0
         && !has_deltas
+        && digest.is_none()
         && !found.is_worth_telling()
         && found.registers.is_none()
         && !others.is_backlog
@@ -230,7 +237,7 @@ async fn exchange(
         core.store.decisions_sent(taken.shop.index).await?;
     }
     core.metrics.exchange(outcome_word(&taken));
-    seal(core, taken, found, others)
+    seal(core, taken, (found, digest), others)
 }
 
 /// The shop of a certificate that is this hub's word, when the sender holds its device's key.
@@ -301,6 +308,7 @@ fn brought(
         .filter(|_| !planted::is("hub_looks_at_no_token"))
         .and_then(|token| Claims::open(token, &core.token_key, &shop));
     Ok(Brought {
+        via: Via::Line,
         shop,
         device: request.certificate.device,
         issued_at: request.certificate.issued_at,
@@ -385,6 +393,7 @@ fn ask(core: &Core, request: &Request, taken: &Taken) -> Ask {
         all: request.positions.all,
         outcomes: taken.outcomes.clone(),
         hash: request.positions.hash,
+        digest: request.digest.is_some(),
         now: core.now(),
     }
 }
@@ -475,10 +484,16 @@ fn superseded(core: &Core, found: &Found) -> Answer {
         registers: None,
         others: None,
         decisions: Vec::new(),
+        digest: None,
     }
 }
 
-fn seal(core: &Core, taken: Taken, found: Found, others: Others) -> Result<Vec<u8>, ExchangeError> {
+fn seal(
+    core: &Core,
+    taken: Taken,
+    (found, digest): (Found, Option<DigestV1>),
+    others: Others,
+) -> Result<Vec<u8>, ExchangeError> {
     let head = core.store.head();
     let is_put_off = taken
         .replies
@@ -501,6 +516,7 @@ fn seal(core: &Core, taken: Taken, found: Found, others: Others) -> Result<Vec<u
         registers: found.registers,
         others: others.section,
         decisions: found.decisions,
+        digest,
     };
     Ok(answer.seal()?)
 }

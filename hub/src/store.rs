@@ -6,6 +6,7 @@
 mod answer;
 mod audit;
 mod catalogue;
+mod digest;
 mod error;
 mod heard;
 mod history;
@@ -20,6 +21,7 @@ mod repair;
 mod schema;
 mod shops;
 mod sqlite;
+mod stick;
 mod story;
 #[cfg(test)]
 mod tests;
@@ -42,15 +44,17 @@ use crate::keys::{KeyRow, Role};
 
 pub(crate) use answer::{Ask, Found};
 pub(crate) use catalogue::{CatalogueRow, ImportEnd, ImportRow, Written};
+pub(crate) use digest::BooksRow;
 pub(crate) use error::StoreError;
 pub(crate) use heard::{DisagreementRow, QuarantineRow, Verdict};
 pub(crate) use history::{Explained, MovementFeed, MovementFilter, MovementPage, MovementRow};
 pub(crate) use lives::LifeRow;
-pub(crate) use receive::{Brought, Taken};
+pub(crate) use receive::{Brought, Taken, Via};
 pub(crate) use shops::CodeUse;
 pub(crate) use sqlite::Listener;
+pub(crate) use stick::{Lost, StickBases};
 pub(crate) use story::Story;
-pub(crate) use verify::{Checked, Problem};
+pub(crate) use verify::{Checked, LOG_ADVICE, Problem};
 
 use sqlite::SqliteStore;
 
@@ -117,6 +121,13 @@ impl Store {
                     .write(move |txn| receive::receive(txn, &mut brought))
                     .await
             }
+        }
+    }
+
+    /// Which of a stick's movements no log here leads to. It also says where a stick may not be taken at all.
+    pub(crate) async fn lost(&self, stick: StickBases) -> Result<Vec<Lost>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| stick::lost(conn, &stick)).await,
         }
     }
 
@@ -555,18 +566,70 @@ impl Store {
         }
     }
 
-    /// Writes a shop's totals, and what of it counts, anew from its movements; how many rows were wrong.
-    pub(crate) async fn repair(&self, by: By, shop: ShopId) -> Result<u64, StoreError> {
+    /// The same of one shop's rows and logs, and nothing of the file. Blocks.
+    pub(crate) fn examine(&self, shop: &ShopId) -> Result<Checked, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.examine(Some(shop)),
+        }
+    }
+
+    /// Writes a shop's totals, and what of it counts, anew from its movements, because of what was found; how many
+    /// rows were wrong.
+    pub(crate) async fn repair(
+        &self,
+        by: By,
+        shop: ShopId,
+        found: String,
+    ) -> Result<u64, StoreError> {
         match self {
             Self::Sqlite(store) => {
                 store
                     .write(move |txn| {
-                        let rows = repair::repair(txn, &shop)?;
+                        let rows = repair::repair(txn, &shop, &found)?;
                         let index = shops::find(txn.conn, &shop)?.map(|shop| shop.index);
-                        let detail = json!({ "rows": rows });
+                        let detail = json!({ "rows": rows, "found": found });
                         audit::add(txn, &by, (What::Repair, index), &detail)?;
                         Ok(rows)
                     })
+                    .await
+            }
+        }
+    }
+
+    /// Makes every index anew out of its table.
+    pub(crate) async fn reindex(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(|txn| repair::reindex(txn)).await,
+        }
+    }
+
+    /// What a shop's rows add up to.
+    pub(crate) async fn digest(
+        &self,
+        shop: u32,
+    ) -> Result<Option<vitrina_shared::digest::Digest>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| digest::digest(conn, shop)).await,
+        }
+    }
+
+    /// What a person must look at of a shop's books.
+    pub(crate) async fn books_alert(&self, shop: u32) -> Result<Option<BooksRow>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| digest::alert(conn, shop)).await,
+        }
+    }
+
+    /// Sets it, where none stands; none takes it back.
+    pub(crate) async fn set_books_alert(
+        &self,
+        shop: u32,
+        found: Option<String>,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| digest::set_alert(txn, shop, found.as_deref()))
                     .await
             }
         }

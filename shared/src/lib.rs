@@ -4,13 +4,15 @@
 //! runs the same code. Words are those of the glossary in the README; `PROTOCOL.md` is the normative page of [`wire`].
 //!
 //! Reading order: [`barcode`], [`ids`], [`qty`], [`time`], [`money`] (the values) → [`movement`] (one change and its
-//! identity) → [`chain`], [`totals`], [`voids`] (what a set of movements means) → [`delta`], [`decide`] (who sends
-//! what to whom) → [`model`] (the same as a CRDT, the oracle), [`memory`] (both sides without a disk, for tests) → [`stock`] (the one formula), [`registers`], [`freshness`] → [`wire`].
+//! identity) → [`chain`], [`totals`], [`voids`] (what a set of movements means) → [`delta`], [`decide`], [`orphan`]
+//! (who sends what to whom) → [`digest`] (whether both hold the same) → [`model`] (the same as a CRDT, the oracle), [`memory`] (both sides without a
+//! disk, for tests) → [`stock`] (the one formula), [`registers`], [`freshness`] → [`wire`].
 
 pub mod barcode;
 pub mod chain;
 pub mod decide;
 pub mod delta;
+pub mod digest;
 pub mod freshness;
 pub mod hours;
 pub mod ids;
@@ -18,6 +20,7 @@ pub mod memory;
 pub mod model;
 pub mod money;
 pub mod movement;
+pub mod orphan;
 pub mod planted;
 pub mod qty;
 pub mod registers;

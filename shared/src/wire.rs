@@ -13,7 +13,7 @@ pub mod v1;
 
 pub use columns::Blobs;
 pub use message::{
-    Answer, EnrolAnswer, EnrolRequest, Positions, Reply, Request, life, positions_hash,
+    Answer, EnrolAnswer, EnrolRequest, Positions, Reply, Request, StickAnswer, life, positions_hash,
 };
 
 use crate::movement::MovementError;

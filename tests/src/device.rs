@@ -140,6 +140,7 @@ impl Device {
             }),
             quarantine: Vec::new(),
             disagreements: None,
+            digest: None,
         };
         let sign = |signed: &[u8]| self.keys.sign(signed).unwrap().0;
         request.seal(sign).unwrap()

@@ -183,6 +183,7 @@ impl Device {
             health: None,
             quarantine: Vec::new(),
             disagreements: None,
+            digest: None,
         };
         let sign = |bytes: &[u8]| self.key.sign(bytes).expect("signed").0;
         request.seal(sign).expect("a frame")

@@ -10,7 +10,7 @@ use vitrina_host::say;
 use super::Ctx;
 use crate::core::now;
 use crate::ledger::source_change::{self, Changed};
-use crate::ledger::{Desk, ask, numbers, state};
+use crate::ledger::{Desk, ask, digest, numbers, state};
 use crate::{doctor, status, sync};
 
 /// How much is exchanged.
@@ -19,6 +19,14 @@ pub(super) struct SyncArgs {
     /// Offers the whole history from seq 1 again
     #[arg(long)]
     full: bool,
+}
+
+/// How the books are looked at.
+#[derive(clap::Args)]
+pub(super) struct VerifyArgs {
+    /// Writes anew what is not as the movements say; the movements are never touched
+    #[arg(long)]
+    repair: bool,
 }
 
 #[derive(clap::Subcommand)]
@@ -68,12 +76,20 @@ pub(super) fn sync(ctx: &Ctx, args: &SyncArgs, out: &mut Out) -> anyhow::Result<
     })
 }
 
-pub(super) fn verify(ctx: &Ctx, out: &mut Out) -> anyhow::Result<Exit> {
-    let verified = ctx.core.ledger().verify_blocking()?;
+pub(super) fn verify(ctx: &Ctx, args: &VerifyArgs, out: &mut Out) -> anyhow::Result<Exit> {
+    let ledger = ctx.core.ledger();
+    let mut repaired = 0;
+    if args.repair {
+        repaired = ledger.repair_blocking(now())?.rows;
+        // What was told of the books is judged anew below, and by the next comparison with the hub.
+        ctx.core
+            .write_background(|conn| digest::set_alert(conn, None, now()))?;
+    }
+    let verified = ledger.verify_blocking()?;
     if ctx.json {
-        out.json(
-            &json!({"ok": verified.ok, "checked": verified.checked, "problems": verified.problems}),
-        )?;
+        out.json(&json!({
+            "ok": verified.ok, "checked": verified.checked, "problems": verified.problems, "repaired": repaired,
+        }))?;
     } else {
         for (what, count) in &verified.checked {
             out.line(format!("{what} {count}"))?;
@@ -81,8 +97,17 @@ pub(super) fn verify(ctx: &Ctx, out: &mut Out) -> anyhow::Result<Exit> {
         for problem in &verified.problems {
             out.line(problem)?;
         }
+        if repaired > 0 {
+            out.line(say!(
+                out.lang(),
+                "written anew from the movements: {repaired} rows",
+                "записано заново по движениям: строк {repaired}"
+            ))?;
+        }
         if verified.ok {
             out.line(say!(out.lang(), "the books balance", "учёт сходится"))?;
+        } else {
+            out.note(verified.advice(out.lang()));
         }
     }
     Ok(if verified.ok { Exit::Done } else { Exit::Wrong })

@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, params};
 use vitrina_shared::decide::{Acknowledged, acknowledge};
-use vitrina_shared::wire::{Answer, Reply};
-use vitrina_shared::{Key, Position, ReplicaId, Seq, ShopId, TimeMs, planted};
+use vitrina_shared::wire::{Answer, Reply, StickAnswer};
+use vitrina_shared::{HubLife, Key, Position, ReplicaId, Seq, ShopId, TimeMs, planted};
 
 use super::ask::Sent;
 use super::state::HubSide;
@@ -22,8 +22,8 @@ const DISAGREEMENTS: &str = "UPDATE state SET disagreements_acked = ?1";
 pub(crate) enum Via {
     /// Over the line: it is the newest.
     Line,
-    /// On a stick: one of an older life of the hub changes nothing.
-    Stick,
+    /// On a stick of this place in the hub's feed: an older one changes nothing.
+    Stick(u64),
 }
 
 /// When an answer came.
@@ -89,7 +89,7 @@ pub(crate) fn apply(
     let welcome = &answer.welcome;
     let life = answer.life();
     let mut hub = state::hub_side(conn)?;
-    let is_older = via == Via::Stick && hub.life.is_some_and(|known| life.ordinal < known.ordinal);
+    let is_older = is_older(conn, via, life, hub.life)?;
     if welcome.superseded || is_older {
         return Ok(Taken {
             superseded: welcome.superseded,
@@ -108,18 +108,24 @@ pub(crate) fn apply(
         state::begin_life(conn, life)?;
         hub = state::hub_side(conn)?;
     }
-    take_movements(conn, answer, &shop, heard.now, &mut taken)?;
-    taken.settings_changed = take_words(conn, answer, sent, &hub)?;
+    take_movements(conn, answer, (&shop, via), heard.now, &mut taken)?;
+    taken.settings_changed = take_words(conn, answer, (sent, via), &hub)?;
     taken.show_all = welcome.show_all
         || taken.minted.is_some()
         || (!sent.all && (taken.life_changed || sent.life != Some(life)));
-    conn.prepare_cached(HEARD)?.execute(params![
-        heard.now.0,
-        heard.skew_ms,
-        answer.token,
-        taken.show_all,
-        !sent.all
-    ])?;
+    match via {
+        // Nobody was spoken with.
+        Via::Stick(pos) => state::stick_taken(conn, life, pos, answer.token.as_deref())?,
+        Via::Line => {
+            conn.prepare_cached(HEARD)?.execute(params![
+                heard.now.0,
+                heard.skew_ms,
+                answer.token,
+                taken.show_all,
+                !sent.all
+            ])?;
+        }
+    }
     if sent.all {
         conn.prepare_cached(ALL_FOR)?.execute([sent.own.0])?;
     }
@@ -135,18 +141,57 @@ pub(crate) fn apply(
     Ok(taken)
 }
 
+/// Applies one frame of a stick.
+///
+/// # Errors
+///
+/// [`LedgerError`]; then nothing of it was applied.
+pub(crate) fn apply_stick(
+    conn: &Connection,
+    stick: &StickAnswer,
+    heard: Heard,
+) -> Result<Taken, LedgerError> {
+    let own = replica::current_or_mint(conn, heard.now)?.id;
+    let sent = Sent::nothing(own, state::hub_side(conn)?.life);
+    apply(
+        conn,
+        &stick.answer,
+        &sent,
+        Via::Stick(stick.about.pos),
+        heard,
+    )
+}
+
+/// Whether an answer on a stick is older than what is known here. One of another life that is not later is, too: which
+/// of the two goes on only the line can tell.
+fn is_older(
+    conn: &Connection,
+    via: Via,
+    life: HubLife,
+    known: Option<HubLife>,
+) -> Result<bool, LedgerError> {
+    let (Via::Stick(pos), Some(known)) = (via, known) else {
+        return Ok(false);
+    };
+    Ok(if life == known {
+        pos < state::known_pos(conn, life)?
+    } else {
+        life.ordinal <= known.ordinal
+    })
+}
+
 /// Reads what the hub acknowledges, takes its movements, and mints where somebody else wrote under the own name.
 fn take_movements(
     conn: &Connection,
     answer: &Answer,
-    shop: &ShopId,
+    (shop, via): (&ShopId, Via),
     now: TimeMs,
     taken: &mut Taken,
 ) -> Result<(), LedgerError> {
     let current = replica::current_or_mint(conn, now)?;
     let mut must_mint = current.is_doubted;
     for (id, hub) in &answer.positions {
-        let known = read_position(conn, *id, *hub, now)?;
+        let known = read_position(conn, *id, (*hub, via), now)?;
         must_mint |= known.ends_own_replica() && *id == current.id;
     }
     for reply in &answer.replies {
@@ -191,7 +236,7 @@ fn take_movements(
 fn read_position(
     conn: &Connection,
     id: ReplicaId,
-    hub: Position,
+    (hub, via): (Position, Via),
     now: TimeMs,
 ) -> Result<Acknowledged, LedgerError> {
     let no = match replica::find(conn, id)? {
@@ -200,9 +245,11 @@ fn read_position(
         None => replica::find_or_add(conn, id, now)?,
     };
     let known = acknowledged(conn, no, id, hub)?;
-    match known {
-        Acknowledged::UpTo(seq) => replica::set_acked(conn, no, seq)?,
-        Acknowledged::HubAhead => replica::set_behind(conn, no)?,
+    match (known, via) {
+        (Acknowledged::UpTo(seq), Via::Line) => replica::set_acked(conn, no, seq)?,
+        // Within one life the hub's log only grows, and the line may have told of more.
+        (Acknowledged::UpTo(seq), Via::Stick(_)) => replica::raise_acked(conn, no, seq)?,
+        (Acknowledged::HubAhead, _) => replica::set_behind(conn, no)?,
     }
     Ok(known)
 }
@@ -221,7 +268,7 @@ fn acknowledged(
 fn take_words(
     conn: &Connection,
     answer: &Answer,
-    sent: &Sent,
+    (sent, via): (&Sent, Via),
     hub: &HubSide,
 ) -> Result<bool, LedgerError> {
     let mut settings_changed = false;
@@ -235,7 +282,9 @@ fn take_words(
         others::apply(conn, others, hub.feed, hub.generation)?;
     }
     // Asked in this life of the hub, and nothing is left to send: what did not come again is gone.
-    if sent.life == Some(answer.life()) && !answer.welcome.more {
+    // A stick does not bring everything.
+    let is_line = via == Via::Line;
+    if is_line && sent.life == Some(answer.life()) && !answer.welcome.more {
         conn.prepare_cached(REPLACED)?.execute([])?;
     }
     Ok(settings_changed)

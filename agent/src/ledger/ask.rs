@@ -82,6 +82,19 @@ pub(crate) struct Sent {
     pub(super) disagreements: Option<i64>,
 }
 
+impl Sent {
+    /// Nothing was: the answer came on a stick.
+    pub(super) fn nothing(own: ReplicaId, life: Option<HubLife>) -> Self {
+        Self {
+            own,
+            all: false,
+            life,
+            quarantine: None,
+            disagreements: None,
+        }
+    }
+}
+
 /// Everything is offered to the hub again, from the first movement on.
 pub(crate) fn offer_again(conn: &Connection) -> Result<(), LedgerError> {
     replica::forget_acked(conn)?;
@@ -89,20 +102,52 @@ pub(crate) fn offer_again(conn: &Connection) -> Result<(), LedgerError> {
     Ok(())
 }
 
+/// Where a stick begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StickFrom {
+    /// Where the hub's acknowledgement ends.
+    Acknowledged,
+    /// At the first movement of every replica.
+    Start,
+}
+
 /// Builds an exchange out of one snapshot of the ledger.
 pub(crate) fn ask(conn: &Connection, ask: &Ask) -> Result<Asked, LedgerError> {
+    build(conn, ask, &replica::all(conn)?)
+}
+
+/// Builds the next frame of a stick: what comes behind `done`, as if so much had been acknowledged.
+pub(crate) fn stick(
+    conn: &Connection,
+    ask: &Ask,
+    from: StickFrom,
+    done: &BTreeMap<ReplicaId, Seq>,
+) -> Result<Asked, LedgerError> {
+    let mut replicas = replica::all(conn)?;
+    for held in &mut replicas {
+        let begin = match from {
+            StickFrom::Acknowledged => held.acked,
+            StickFrom::Start => Seq(0),
+        };
+        let behind = done.get(&held.id).copied().unwrap_or(begin);
+        // A log becomes shorter where its tail moves to a branch meanwhile.
+        held.acked = behind.min(held.head.seq);
+    }
+    build(conn, ask, &replicas)
+}
+
+fn build(conn: &Connection, ask: &Ask, replicas: &[Held]) -> Result<Asked, LedgerError> {
     let own = replica::current(conn)?.ok_or(LedgerError::NotEnrolled)?.id;
-    let replicas = replica::all(conn)?;
     let (show_all, token, unseen): (bool, Option<Vec<u8>>, bool) = conn
         .prepare_cached(FLAGS)?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let positions = positions(
         conn,
         own,
-        &replicas,
+        replicas,
         show_all || unseen || ask.show == Show::All,
     )?;
-    let deltas = deltas(conn, own, &replicas, ask)?;
+    let deltas = deltas(conn, own, replicas, ask)?;
     let brought: u64 = deltas.iter().map(|delta| delta.entries.len() as u64).sum();
     let pending = replicas
         .iter()

@@ -178,6 +178,7 @@ impl Lab {
             health: None,
             quarantine: asked.quarantine,
             disagreements: asked.disagreements,
+            digest: None,
         };
         (request, Sent(asked.sent))
     }

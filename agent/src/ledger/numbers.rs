@@ -4,8 +4,9 @@ use rusqlite::{Connection, Row};
 use vitrina_shared::registers::Source;
 use vitrina_shared::{HubLife, ReplicaId, Seq, ShopId, TimeMs};
 
+use super::digest::Repairs;
 use super::replica::HighWater;
-use super::{LedgerError, disagreement, guard, quarantine, replica, state};
+use super::{LedgerError, digest, disagreement, guard, quarantine, replica, state};
 
 const STATE: &str = "SELECT last_exchange, skew_ms, opened_at, doubt FROM state";
 
@@ -48,6 +49,8 @@ pub(crate) struct Numbers {
     pub(crate) doubt: Option<String>,
     /// The hub has shown all it holds to the current replica.
     pub(crate) ready_to_open: bool,
+    /// What was put right of the rows, and what could not be.
+    pub(crate) repairs: Repairs,
 }
 
 /// Reads them.
@@ -90,6 +93,7 @@ pub(crate) fn numbers(conn: &Connection) -> Result<Numbers, LedgerError> {
         disagreements: disagreement::count(conn)?,
         doubt,
         ready_to_open: guard::is_ready(conn)?,
+        repairs: digest::repairs(conn)?,
     })
 }
 

@@ -3,8 +3,15 @@
 use vitrina_host::migrate::Step;
 
 /// Applied in order, once each. A released one is never edited: add the next.
-pub(super) const STEPS: &[Step] = &[Step {
-    number: 1_000,
-    name: "ledger",
-    sql: include_str!("../../migrations/0001_ledger.sql"),
-}];
+pub(super) const STEPS: &[Step] = &[
+    Step {
+        number: 1_000,
+        name: "ledger",
+        sql: include_str!("../../migrations/0001_ledger.sql"),
+    },
+    Step {
+        number: 1_001,
+        name: "sticks_and_digest",
+        sql: include_str!("../../migrations/0002_sticks_and_digest.sql"),
+    },
+];

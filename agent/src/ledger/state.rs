@@ -17,6 +17,9 @@ const SET_OPENED_AT: &str =
 const LIFE: &str = "SELECT life_ordinal, life_random, registers, feed, generation FROM state";
 const SET_LIFE: &str = "UPDATE state SET life_ordinal = ?1, life_random = ?2, registers = 0, feed = 0,
     generation = generation + 1, replaced = 0, show_all = 1, all_for = NULL, quarantine_acked = 0, disagreements_acked = -1";
+const STICK: &str = "SELECT stick_life, stick_pos FROM state";
+const SET_STICK: &str =
+    "UPDATE state SET stick_life = ?1, stick_pos = ?2, show_all = 1, token = coalesce(?3, token)";
 const HAS_MOVEMENTS: &str = "SELECT 1 FROM movement LIMIT 1";
 const TILLS: &str = "SELECT name FROM till ORDER BY name LIMIT 100";
 const ADD_TILL: &str = "INSERT OR IGNORE INTO till (name) VALUES (?1)";
@@ -182,6 +185,31 @@ pub(super) fn begin_life(conn: &Connection, life: HubLife) -> Result<(), LedgerE
         return Ok(());
     }
     replica::forget_acked(conn)
+}
+
+/// Up to which place of a life the hub's words are known here, as far as can be told.
+pub(super) fn known_pos(conn: &Connection, life: HubLife) -> Result<u64, LedgerError> {
+    let hub = hub_side(conn)?;
+    let feed = if hub.life == Some(life) { hub.feed } else { 0 };
+    let stick = conn.prepare_cached(STICK)?.query_row([], |row| {
+        Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?))
+    })?;
+    Ok(match stick {
+        (Some(ordinal), Some(pos)) if uint(ordinal) == life.ordinal => feed.max(uint(pos)),
+        _ => feed,
+    })
+}
+
+/// A stick of this place was taken, with the token that it brought.
+pub(super) fn stick_taken(
+    conn: &Connection,
+    life: HubLife,
+    pos: u64,
+    token: Option<&[u8]>,
+) -> Result<(), LedgerError> {
+    conn.prepare_cached(SET_STICK)?
+        .execute(params![int(life.ordinal), int(pos), token])?;
+    Ok(())
 }
 
 /// The tills that receipts named so far.

@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, Row, params};
 use vitrina_host::db::{Check, check};
+use vitrina_host::output::Lang;
+use vitrina_host::say;
 use vitrina_shared::voids::{Fact, void_dots};
 use vitrina_shared::{
-    Condition, Dot, Kind, MovementId, Qty, ReplicaId, Seq, ShopId, TimeMs, Total,
+    Condition, Dot, Kind, MovementId, Position, Qty, ReplicaId, Seq, ShopId, TimeMs, Total,
 };
 
 use super::log::{self, Names};
 use super::replica::{self, Held};
-use super::{LedgerError, standing, state, uint};
+use super::{LedgerError, digest, repair, standing, state, uint};
 
 const LOG: &str =
     "SELECT seq, id, key_hash, barcode, condition, kind, qty, at, body, chain FROM movement
@@ -24,6 +26,9 @@ const VOIDED: &str =
     "SELECT coalesce(sum(units), 0) FROM voided WHERE barcode = ?1 AND condition = ?2";
 const COUNT_TOTALS: &str = "SELECT count(*) FROM total";
 const COUNT_VOIDED: &str = "SELECT count(*) FROM voided";
+const UNEXPLAINED: &str =
+    "SELECT barcode, condition FROM total UNION SELECT barcode, condition FROM voided
+    UNION SELECT barcode, condition FROM statement EXCEPT SELECT barcode, condition FROM movement";
 const BY_ID: &str =
     "SELECT m.id, r.id, m.seq, m.counts, m.kind, m.barcode, m.condition FROM movement m
     JOIN replica r ON r.no = m.replica ORDER BY m.id";
@@ -44,15 +49,62 @@ pub(crate) struct Verified {
     pub(crate) checked: BTreeMap<&'static str, u64>,
     /// What is wrong, in words.
     pub(crate) problems: Vec<String>,
+    /// How many that are: only the first are in words.
+    found: u64,
+    /// The same, as a repair needs it.
+    pub(super) wrong: Wrong,
+}
+
+/// What is not as the movements say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wrong {
+    /// The file itself: an index, perhaps, that can be made anew.
+    pub(super) pages: bool,
+    /// A log: what is counted from it would be wrong.
+    pub(super) is_damaged: bool,
+    /// Places whose stored chain is not that of their bytes, though all that follow are.
+    pub(super) chains: Vec<(i64, Position)>,
+    /// Movements whose columns are not what their bytes say.
+    pub(super) columns: Vec<(i64, Seq)>,
+    /// Whom the void movements name.
+    pub(super) targets: bool,
+    /// Ids of which the wrong dot counts.
+    pub(super) ids: BTreeSet<MovementId>,
+    /// Rows of totals, of what does not count, or of statements.
+    pub(super) rows: BTreeSet<(String, u8)>,
 }
 
 impl Verified {
+    /// What a person does about what was found.
+    pub(crate) fn advice(&self, lang: Lang) -> String {
+        if self.wrong.is_damaged {
+            say!(
+                lang,
+                "a log is damaged and cannot be put right from itself. See that status shows pending 0, or keep what is pending with frames export; stop the agent, put ledger.sqlite3 aside, and enrol again with a code of `vitrina-hub shop recode`: the hub gives back all it has",
+                "повреждён сам журнал, из него его не исправить. Убедитесь, что status показывает pending 0, или сохраните остаток через frames export; остановите агента, уберите ledger.sqlite3 и подключите заново кодом `vitrina-hub shop recode`: хаб вернёт всё, что у него есть"
+            )
+        } else {
+            say!(
+                lang,
+                "vitrina-agent verify --repair writes anew what the movements explain",
+                "vitrina-agent verify --repair запишет заново то, что объясняют движения"
+            )
+        }
+    }
+
     fn count(&mut self, what: &'static str, by: u64) {
         *self.checked.entry(what).or_default() += by;
     }
 
+    /// A log is not what was written: only another side's can help.
+    fn damaged(&mut self, words: String) {
+        self.wrong.is_damaged = true;
+        self.problem(words);
+    }
+
     fn problem(&mut self, words: String) {
         self.ok = false;
+        self.found += 1;
         if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(words);
         }
@@ -69,6 +121,7 @@ pub(super) fn verify(conn: &Connection) -> Result<Verified, LedgerError> {
     // The indexes too: by them a movement that comes again is found.
     let pages = check(conn, Check::Full)?;
     verified.count("pages", 1);
+    verified.wrong.pages = !pages.is_empty();
     for words in pages {
         verified.problem(format!("the database file: {words}"));
     }
@@ -76,8 +129,15 @@ pub(super) fn verify(conn: &Connection) -> Result<Verified, LedgerError> {
         for held in replica::all(conn)? {
             chain(conn, &shop, &held, &mut verified)?;
         }
+        if !repair::targets_are_right(conn)? {
+            verified.wrong.targets = true;
+            verified.problem("whom the void movements name is not what they say".to_owned());
+        }
         rows(conn, &mut verified)?;
         standings(conn, &mut verified)?;
+        if let Some(alert) = digest::alert(conn)? {
+            verified.problem(alert);
+        }
         if verified
             .checked
             .get("movements")
@@ -98,6 +158,8 @@ fn chain(
     verified: &mut Verified,
 ) -> Result<(), LedgerError> {
     let mut at = held.id.origin();
+    // A stored chain that is not what comes out, until the next one says which of the two is right.
+    let mut odd: Option<Position> = None;
     let mut query = conn.prepare(LOG)?;
     let mut rows = query.query([held.no])?;
     while let Some(row) = rows.next()? {
@@ -106,16 +168,31 @@ fn chain(
         verified.count("movements", 1);
         at = at.then(&body);
         if at.seq != seq {
-            verified.problem(format!("{} has a hole before {seq}", held.id));
+            verified.damaged(format!("{} has a hole before {seq}", held.id));
             return Ok(());
         }
-        if at.chain.0 != row.get::<_, [u8; 32]>(9)? {
-            verified.problem(format!("{} breaks its chain at {seq}", held.id));
-            return Ok(());
+        let is_chained = at.chain.0 == row.get::<_, [u8; 32]>(9)?;
+        match (odd.take(), is_chained) {
+            (None, true) => {}
+            (None, false) => odd = Some(at),
+            (Some(odd), true) => {
+                verified.wrong.chains.push((held.no, odd));
+                let seq = odd.seq;
+                verified.problem(format!("{} {seq} has not the chain of its bytes", held.id));
+            }
+            (Some(odd), false) => {
+                let seq = odd.seq;
+                verified.damaged(format!("{} breaks its chain at {seq}", held.id));
+                return Ok(());
+            }
         }
         if !is_as_its_bytes_say(shop, row, &body)? {
+            verified.wrong.columns.push((held.no, seq));
             verified.problem(format!("{} {seq} is not as its bytes say", held.id));
         }
+    }
+    if let Some(Position { seq, .. }) = odd {
+        verified.damaged(format!("{} breaks its chain at {seq}", held.id));
     }
     if held.acked > at.seq {
         verified.problem(format!(
@@ -193,6 +270,11 @@ fn rows(conn: &Connection, verified: &mut Verified) -> Result<(), LedgerError> {
         |sql| -> Result<u64, LedgerError> { Ok(uint(conn.query_row(sql, [], |row| row.get(0))?)) };
     if held(COUNT_TOTALS)? != totals || held(COUNT_VOIDED)? != voided {
         verified.problem("there are totals that no movement explains".to_owned());
+        let mut query = conn.prepare(UNEXPLAINED)?;
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        for row in rows {
+            verified.wrong.rows.insert(row?);
+        }
     }
     Ok(())
 }
@@ -205,6 +287,7 @@ fn compare(
 ) -> Result<(), LedgerError> {
     let (text, condition) = key;
     verified.count("rows", 1);
+    let before = verified.found;
     let mut query = conn.prepare_cached(TOTALS)?;
     let held = query.query_map(params![text, condition], |row| {
         Ok((
@@ -239,6 +322,9 @@ fn compare(
             "the statement of {text} that counts is not its latest"
         ));
     }
+    if verified.found > before {
+        verified.wrong.rows.insert(key.clone());
+    }
     Ok(())
 }
 
@@ -260,6 +346,7 @@ fn standings(conn: &Connection, verified: &mut Verified) -> Result<(), LedgerErr
         };
         verified.count("ids", 1);
         if group.counting != should {
+            verified.wrong.ids.insert(group.id);
             verified.problem(format!(
                 "{} counts {} times",
                 group.id,

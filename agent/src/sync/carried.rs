@@ -24,9 +24,10 @@ impl Carried {
             show,
             wait: Wait::No,
             goodbye: false,
+            digest: false,
         };
-        let (asked, health) = exchange::read(core, &errand, MOVEMENTS).await?;
-        let request = exchange::request(&identity, core.boot(), &asked, (health, 0));
+        let (asked, health, _) = exchange::read(core, &errand, MOVEMENTS).await?;
+        let request = exchange::request(&identity, core.boot(), &asked, health, 0);
         let frame = exchange::seal(&request, &identity)?;
         Ok(Self { frame, asked })
     }

@@ -15,18 +15,21 @@ pub(super) async fn carry_out(core: &Core, decisions: Vec<DecisionV1>) {
         return;
     }
     let core = core.clone();
-    let done = tokio::task::spawn_blocking(move || {
-        for decision in decisions {
-            if let Err(error) = carry_out_one(&core, decision) {
-                tracing::warn!(
-                    error = &error as &dyn Error,
-                    "what was decided at the hub was not done"
-                );
-            }
-        }
-    });
+    let done = tokio::task::spawn_blocking(move || carry_out_here(&core, decisions));
     if done.await.is_err() {
         tracing::error!("carrying out what was decided at the hub panicked");
+    }
+}
+
+/// The same, on the calling thread.
+pub(crate) fn carry_out_here(core: &Core, decisions: Vec<DecisionV1>) {
+    for decision in decisions {
+        if let Err(error) = carry_out_one(core, decision) {
+            tracing::warn!(
+                error = &error as &dyn Error,
+                "what was decided at the hub was not done"
+            );
+        }
     }
 }
 

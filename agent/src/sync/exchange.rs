@@ -1,9 +1,11 @@
 //! One exchange: read what to show and bring, sign, send, wait, apply.
 
+use std::time::Duration;
+
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use vitrina_host::os;
-use vitrina_shared::wire::v1::{DecisionV1, HealthV1, HelloV1};
+use vitrina_shared::wire::v1::{DecisionV1, DigestV1, HealthV1, HelloV1};
 use vitrina_shared::wire::{Answer, Request, WireError, frame};
 
 use super::{Road, SyncError};
@@ -13,9 +15,9 @@ use crate::identity::Identity;
 use crate::ledger::{Ask, Asked, Heard, LedgerError, Show, Taken, Via, answer, ask};
 
 /// The most movements that one frame brings.
-pub(super) const MOVEMENTS: usize = 5_000;
+pub(crate) const MOVEMENTS: usize = 5_000;
 /// About how many bytes of movements one frame brings, before packing.
-const BYTES: usize = 600_000;
+pub(crate) const BYTES: usize = 600_000;
 /// How long the hub may wait for news.
 const WAIT_MS: u32 = 25_000;
 
@@ -24,8 +26,8 @@ const WAIT_MS: u32 = 25_000;
 pub(super) enum Wait {
     /// It answers at once.
     No,
-    /// It waits for news, unless we bring some.
-    ForNews,
+    /// It waits for news, unless we bring some, but not longer than that.
+    ForNews(Duration),
 }
 
 /// What the exchange is for.
@@ -33,6 +35,8 @@ pub(super) struct Errand {
     pub(super) show: Show,
     pub(super) wait: Wait,
     pub(super) goodbye: bool,
+    /// Whether the hub is to compare what the rows add up to.
+    pub(super) digest: bool,
 }
 
 /// How an exchange ended.
@@ -47,6 +51,8 @@ pub(super) enum Ended {
         has_more: bool,
         /// What people decided at the hub; not yet carried out.
         decisions: Vec<DecisionV1>,
+        /// Whether the hub's rows add up to the same; none where it did not compare.
+        is_equal: Option<bool>,
     },
     /// A commit came while the hub was waiting: its answer is nobody's.
     CutShort,
@@ -67,16 +73,18 @@ pub(super) async fn go(
 ) -> Result<Ended, SyncError> {
     forget_old_news(core).await;
     let mut movements = MOVEMENTS;
-    let (asked, frame, wait_ms) = loop {
-        let (asked, health) = read(core, errand, movements).await?;
-        let wait_ms = if errand.wait == Wait::ForNews && is_quiet(&asked) {
-            WAIT_MS
-        } else {
-            0
+    let (asked, frame, wait_ms, digest) = loop {
+        let (asked, health, digest) = read(core, errand, movements).await?;
+        let wait_ms = match errand.wait {
+            Wait::ForNews(most) if is_quiet(&asked) => {
+                u32::try_from(most.as_millis()).map_or(WAIT_MS, |most| most.min(WAIT_MS))
+            }
+            Wait::ForNews(_) | Wait::No => 0,
         };
-        let request = request(&road.identity, road.boot, &asked, (health, wait_ms));
+        let mut request = request(&road.identity, road.boot, &asked, health, wait_ms);
+        request.digest = digest;
         match seal(&request, &road.identity) {
-            Ok(frame) => break (asked, frame, wait_ms),
+            Ok(frame) => break (asked, frame, wait_ms, digest),
             Err(SyncError::Hub(HubError::Frame(WireError::TooLarge))) if movements > 1 => {
                 movements /= 2;
             }
@@ -105,6 +113,7 @@ pub(super) async fn go(
         skew_ms,
     };
     let sent = asked.sent;
+    let is_equal = digest.zip(answer.digest).map(|(own, hub)| own == hub);
     let decisions = answer.decisions.clone();
     // After the tills: nobody waits for it, and it may bring thousands of movements.
     let taken = core
@@ -117,6 +126,7 @@ pub(super) async fn go(
         brought,
         has_more,
         decisions,
+        is_equal,
     })
 }
 
@@ -151,11 +161,10 @@ pub(super) async fn read(
     core: &Core,
     errand: &Errand,
     movements: usize,
-) -> Result<(Asked, HealthV1), LedgerError> {
+) -> Result<(Asked, HealthV1, Option<DigestV1>), LedgerError> {
     let show = errand.show;
-    let disk_free = os::disk_space(core.folder().path()).map(|space| space.free_bytes);
-    let goodbye = errand.goodbye;
-    let problems = core.situation().problems();
+    let wants_digest = errand.digest;
+    let surroundings = Surroundings::of(core, errand.goodbye);
     let read = move |conn: &rusqlite::Connection| {
         let asked = ask::ask(
             conn,
@@ -165,25 +174,81 @@ pub(super) async fn read(
                 bytes: BYTES,
             },
         )?;
-        let health = HealthV1 {
-            pending: asked.pending,
-            quarantined: crate::ledger::quarantine::count_open(conn)?,
-            disagreements: crate::ledger::disagreement::count(conn)?,
-            source_as_of: crate::ledger::state::source(conn)?.as_of.map(|at| at.0),
-            disk_free,
-            goodbye,
-            problems,
+        let health = surroundings.health(conn, asked.pending)?;
+        let digest = if wants_digest && !asked.more {
+            digest(conn)
+        } else {
+            None
         };
-        Ok((asked, health))
+        Ok((asked, health, digest))
     };
     core.ledger().db().read(read).await
 }
 
-pub(super) fn request(
+/// What the rows add up to. Rows that cannot even be read are for `verify` to name: sales go to the hub all the same.
+fn digest(conn: &rusqlite::Connection) -> Option<DigestV1> {
+    match crate::ledger::digest::digest(conn) {
+        Ok(digest) => Some(digest.to_wire()),
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the ledger's rows were not added up"
+            );
+            None
+        }
+    }
+}
+
+/// What of the health no ledger knows.
+pub(crate) struct Surroundings {
+    disk_free: Option<u64>,
+    goodbye: bool,
+    problems: Vec<String>,
+}
+
+impl Surroundings {
+    /// As they are now.
+    pub(crate) fn of(core: &Core, goodbye: bool) -> Self {
+        Self {
+            disk_free: os::disk_space(core.folder().path()).map(|space| space.free_bytes),
+            goodbye,
+            problems: core.situation().problems(),
+        }
+    }
+
+    /// With what the ledger knows.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`].
+    pub(crate) fn health(
+        self,
+        conn: &rusqlite::Connection,
+        pending: u64,
+    ) -> Result<HealthV1, LedgerError> {
+        let mut problems = self.problems;
+        if let Some(alert) = crate::ledger::digest::alert(conn)? {
+            problems.insert(0, format!("books: {alert}"));
+        }
+        Ok(HealthV1 {
+            pending,
+            quarantined: crate::ledger::quarantine::count_open(conn)?,
+            disagreements: crate::ledger::disagreement::count(conn)?,
+            source_as_of: crate::ledger::state::source(conn)?.as_of.map(|at| at.0),
+            disk_free: self.disk_free,
+            goodbye: self.goodbye,
+            problems,
+        })
+    }
+}
+
+/// The request that says what was asked for.
+pub(crate) fn request(
     identity: &Identity,
     boot: [u8; 16],
     asked: &Asked,
-    (health, wait_ms): (HealthV1, u32),
+    health: HealthV1,
+    wait_ms: u32,
 ) -> Request {
     let certificate = identity.enrolment.certificate.clone();
     Request {
@@ -204,10 +269,16 @@ pub(super) fn request(
         health: Some(health),
         quarantine: asked.quarantine.clone(),
         disagreements: asked.disagreements.clone(),
+        digest: None,
     }
 }
 
-pub(super) fn seal(request: &Request, identity: &Identity) -> Result<Vec<u8>, SyncError> {
+/// Signs it with the device key.
+///
+/// # Errors
+///
+/// [`SyncError::Sign`]; [`SyncError::Hub`] when it is too large for a frame.
+pub(crate) fn seal(request: &Request, identity: &Identity) -> Result<Vec<u8>, SyncError> {
     let mut failed = None;
     let sealed = request.seal(|bytes| match identity.sign(bytes) {
         Ok(signature) => signature,

@@ -35,6 +35,7 @@ pub(crate) async fn now(core: &Core) -> Result<Summary, SyncError> {
             show,
             wait: Wait::No,
             goodbye: false,
+            digest: false,
         };
         let ended = exchange::go(core, &road, &errand, &CancellationToken::new()).await?;
         let Ended::Answered {

@@ -362,13 +362,20 @@ async fn show(shop: ShopId, context: Context<'_>) -> anyhow::Result<Exit> {
         json.insert("problems".into(), story.health.problems.clone().into());
         json.insert("replicas".into(), serde_json::to_value(&story.replicas)?);
         json.insert("hub_life".into(), serde_json::to_value(&story.life)?);
+        json.insert("repairs".into(), serde_json::to_value(&story.repairs)?);
+        json.insert("books".into(), serde_json::to_value(&story.alert)?);
     }
     if context.json {
         context.out.json(&json)?;
         return Ok(Exit::Done);
     }
     let fields = json.as_object().cloned().unwrap_or_default();
-    let told_below = |name: &str| matches!(name, "replicas" | "hub_life" | "problems");
+    let told_below = |name: &str| {
+        matches!(
+            name,
+            "replicas" | "hub_life" | "problems" | "repairs" | "books"
+        )
+    };
     let table = fields
         .into_iter()
         .filter(|(name, value)| !value.is_null() && !told_below(name))
@@ -386,14 +393,40 @@ async fn show(shop: ShopId, context: Context<'_>) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// What was wrong with a shop's rows here, and what the shop says of its own.
+fn books(story: &Story, lang: Lang) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(last) = story.repairs.first() {
+        let (at, found) = (when::rfc3339_ms(last.at.0), &last.found);
+        let count: u64 = story.repairs.iter().map(|repair| repair.count).sum();
+        lines.push(say!(
+            lang,
+            "\n{count} rows were not what the movements say and were written anew from them, last at {at} ({found}).",
+            "\nСтрок, не совпадавших с движениями и записанных по ним заново: {count}, последний раз {at} ({found})."
+        ));
+    }
+    let own = story.alert.iter().map(|alert| alert.found.as_str());
+    let told = story.health.problems.iter();
+    let theirs = told.filter_map(|problem| problem.strip_prefix("books: "));
+    for words in own.chain(theirs) {
+        lines.push(say!(
+            lang,
+            "\nThe books need a person: {words}.",
+            "\nУчёт требует внимания: {words}."
+        ));
+    }
+    lines
+}
+
 /// What happened to a shop's ledger and to the hub, where it is out of the ordinary.
 fn told(story: &Story, lang: Lang) -> Vec<String> {
     let Story {
         replicas,
         health,
         life,
+        ..
     } = story;
-    let mut lines = Vec::new();
+    let mut lines = books(story, lang);
     if replicas.len() > 1 {
         let count = replicas.len();
         lines.push(say!(

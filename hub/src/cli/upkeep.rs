@@ -1,5 +1,6 @@
 //! `verify`, `backup`, `restore`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,14 +9,15 @@ use serde_json::json;
 use vitrina_host::config::DataFolder;
 use vitrina_host::control::{self, ControlError, Place};
 use vitrina_host::db::{self, Check};
-use vitrina_host::output::{Exit, Out};
+use vitrina_host::output::{Exit, Lang, Out};
 use vitrina_host::{os, say};
 use vitrina_shared::ShopId;
+use vitrina_shared::digest::Trial;
 
 use super::Context;
 use crate::audit::{By, What};
 use crate::core::{Core, Init, database};
-use crate::store::{Checked, Problem, StoreError};
+use crate::store::{Checked, LOG_ADVICE, Problem, StoreError};
 
 /// Problems that are printed.
 const SHOWN: usize = 100;
@@ -48,15 +50,7 @@ pub(super) async fn verify(args: VerifyArgs, context: Context<'_>) -> anyhow::Re
     let mut checked = tokio::task::spawn_blocking(move || look(&core, shop.as_ref())).await??;
     let mut repaired = 0;
     if args.repair && !checked.problems.is_empty() {
-        let mut shops: Vec<ShopId> = checked
-            .problems
-            .iter()
-            .filter_map(|problem| problem.shop.clone())
-            .collect();
-        shops.dedup();
-        for shop in shops {
-            repaired += context.core.store.repair(By::CommandLine, shop).await?;
-        }
+        repaired = repair(context.core, &checked).await?;
         let core = Arc::clone(context.core);
         checked = tokio::task::spawn_blocking(move || look(&core, args.shop.as_ref())).await??;
     }
@@ -77,7 +71,7 @@ pub(super) async fn verify(args: VerifyArgs, context: Context<'_>) -> anyhow::Re
             movements,
             totals,
             ..
-        } = checked;
+        } = &checked;
         let text = if ok {
             say!(
                 context.lang(),
@@ -88,13 +82,92 @@ pub(super) async fn verify(args: VerifyArgs, context: Context<'_>) -> anyhow::Re
             say!(context.lang(), "something is wrong", "есть расхождения")
         };
         context.out.line(text)?;
+        for advice in advice(&checked, context.lang()) {
+            context.out.note(advice);
+        }
     }
     Ok(if ok { Exit::Done } else { Exit::Wrong })
+}
+
+/// What a person does about what was found.
+fn advice(checked: &Checked, lang: Lang) -> Vec<String> {
+    let mut lines = Vec::new();
+    if checked.problems.iter().any(Problem::is_of_the_log) {
+        lines.push(LOG_ADVICE.to_owned());
+    } else if !checked.problems.is_empty() {
+        lines.push(say!(
+            lang,
+            "vitrina-hub verify --repair writes anew what the movements explain; what is wrong still, a backup mends: the shops fill in what it lacks",
+            "vitrina-hub verify --repair запишет заново то, что объясняют движения; остальное исправит копия: недостающее пришлют магазины"
+        ));
+    }
+    lines
+}
+
+/// Puts right what the tables say otherwise than the movements; a log that is damaged itself is left to a person.
+async fn repair(core: &Core, checked: &Checked) -> Result<u64, StoreError> {
+    if checked
+        .problems
+        .iter()
+        .any(|problem| problem.code == "database")
+    {
+        core.store.reindex().await?;
+    }
+    let is_damaged = |shop: &ShopId| {
+        let of_it = |problem: &&Problem| problem.shop.as_ref() == Some(shop);
+        checked
+            .problems
+            .iter()
+            .filter(of_it)
+            .any(Problem::is_of_the_log)
+    };
+    let mut done: BTreeSet<&ShopId> = BTreeSet::new();
+    let mut rows = 0;
+    for problem in &checked.problems {
+        let Some(shop) = problem.shop.as_ref().filter(|shop| !is_damaged(shop)) else {
+            continue;
+        };
+        if done.insert(shop) {
+            rows += core
+                .store
+                .repair(By::CommandLine, shop.clone(), problem.detail.clone())
+                .await?;
+            if let Some(row) = core.store.shop(shop.clone()).await? {
+                // The next comparison with the shop judges anew.
+                core.store.set_books_alert(row.index, None).await?;
+                core.set_trial(row.index, Trial::Equal);
+            }
+        }
+    }
+    core.metrics.repairs(rows);
+    Ok(rows)
 }
 
 /// The tables against the movements, and the view against the tables.
 pub(crate) fn look(core: &Core, shop: Option<&ShopId>) -> Result<Checked, StoreError> {
     let mut checked = core.store.verify(shop)?;
+    let is_spoilt = checked
+        .problems
+        .iter()
+        .any(|problem| problem.code == "database");
+    match compare_view(core, shop, &mut checked) {
+        // What the file's damage leads to is no news beside the damage.
+        Err(error) if is_spoilt => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "not all could be read"
+            );
+        }
+        compared => compared?,
+    }
+    Ok(checked)
+}
+
+fn compare_view(
+    core: &Core,
+    shop: Option<&ShopId>,
+    checked: &mut Checked,
+) -> Result<(), StoreError> {
     let view = core.view()?;
     for level in core.store.levels()? {
         let cell = view.board.cell(level.shop);
@@ -127,7 +200,7 @@ pub(crate) fn look(core: &Core, shop: Option<&ShopId>) -> Result<Checked, StoreE
             });
         }
     }
-    Ok(checked)
+    Ok(())
 }
 
 pub(super) async fn backup(args: BackupArgs, context: Context<'_>) -> anyhow::Result<Exit> {

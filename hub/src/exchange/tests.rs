@@ -162,6 +162,7 @@ impl Agent {
             }),
             quarantine: Vec::new(),
             disagreements: None,
+            digest: None,
         }
     }
 

@@ -2,11 +2,13 @@
 
 use rusqlite::Connection;
 use vitrina_shared::decide::{self, Outcome, Relation, Shown};
+use vitrina_shared::digest::Digest;
+use vitrina_shared::registers::kind;
 use vitrina_shared::wire::positions_hash;
-use vitrina_shared::wire::v1::{DecisionV1, RegistersV1};
+use vitrina_shared::wire::v1::{DecisionV1, RegisterV1, RegistersV1};
 use vitrina_shared::{Delta, HubLife, Position, ReplicaId, Seq, TimeMs};
 
-use super::{StoreError, heard, lives, log, registers, shops};
+use super::{StoreError, digest, heard, lives, log, registers, shops};
 use crate::change::ShopRow;
 
 /// The most movements of one answer.
@@ -33,6 +35,8 @@ pub(crate) struct Ask {
     pub(crate) outcomes: Vec<(ReplicaId, Outcome)>,
     /// The hash of all its positions.
     pub(crate) hash: [u8; 32],
+    /// Whether it shows what its rows add up to.
+    pub(crate) digest: bool,
     /// The hub's clock.
     pub(crate) now: TimeMs,
 }
@@ -60,6 +64,8 @@ pub(crate) struct Found {
     pub(crate) has_settings: bool,
     /// What people decided.
     pub(crate) decisions: Vec<DecisionV1>,
+    /// What the shop's rows add up to here, where both sides hold the same.
+    pub(crate) digest: Option<Digest>,
 }
 
 impl Found {
@@ -125,10 +131,9 @@ pub(super) fn find(conn: &Connection, ask: &Ask) -> Result<Found, StoreError> {
         Some((list, is_more)) => (Some(list), is_more),
         None => (None, false),
     };
-    let has_settings = registers
-        .iter()
-        .flat_map(|registers| &registers.list)
-        .any(|register| register.kind == vitrina_shared::registers::kind::SETTINGS);
+    let is_settings = |register: &RegisterV1| register.kind == kind::SETTINGS;
+    let listed = registers.iter().flat_map(|registers| &registers.list);
+    let has_settings = { listed }.any(is_settings);
     Ok(Found {
         life,
         hash,
@@ -140,7 +145,17 @@ pub(super) fn find(conn: &Connection, ask: &Ask) -> Result<Found, StoreError> {
         registers,
         has_settings,
         decisions: heard::decisions(conn, ask.shop.index, ask.now)?,
+        digest: comparable(conn, ask, hash)?,
     })
+}
+
+/// What the shop's rows add up to, where that can be compared.
+fn comparable(conn: &Connection, ask: &Ask, hash: [u8; 32]) -> Result<Option<Digest>, StoreError> {
+    if ask.digest && hash == ask.hash {
+        digest::digest(conn, ask.shop.index)
+    } else {
+        Ok(None)
+    }
 }
 
 /// The movements that the agent lacks, as many as fit; whether there are more.

@@ -55,14 +55,15 @@ impl Touched {
         for (barcode, before) in self.0 {
             let parts = totals::parts(txn.conn, shop, barcode)?;
             let after = totals::numbers(&parts, totals::correction(txn.conn, shop, barcode)?);
-            let (Some(numbers), Some(part)) = (after.clone(), parts.first()) else {
-                continue;
-            };
             if after == before {
                 continue;
             }
+            // A level whose last row is gone was wrong from its beginning: readers hear that there is nothing.
+            let numbers = after.unwrap_or_default();
             let pos = txn.next_pos();
-            totals::set_pos(txn, shop, barcode, part, pos)?;
+            if let Some(part) = parts.first() {
+                totals::set_pos(txn, shop, barcode, part, pos)?;
+            }
             let name = match names.get(&barcode) {
                 Some(name) => name.clone(),
                 None => super::sqlite::barcode_text(txn.conn, barcode)?,

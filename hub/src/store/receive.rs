@@ -28,9 +28,20 @@ const MAX_FORKS: u8 = 8;
 /// Below this the difference of the clocks may be the line's delay.
 const SKEW_THAT_COUNTS_MS: i64 = 2_000;
 
+/// How it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// Over the line, now.
+    Line,
+    /// On a stick that was written at the time that it says.
+    Stick,
+}
+
 /// What an exchange brings, made ready; whoever sends it is proved to hold the device's key.
 #[derive(Debug)]
 pub(crate) struct Brought {
+    /// How it came.
+    pub(crate) via: Via,
     /// The shop of the certificate.
     pub(crate) shop: ShopId,
     /// The device's key.
@@ -113,12 +124,41 @@ pub(super) fn receive(txn: &mut Txn<'_>, brought: &mut Brought) -> Result<Taken,
         let reply = receive_delta(txn, &mut taken, delta, MAX_FORKS)?;
         taken.replies.push(reply);
     }
-    heard::set_quarantine(txn, taken.shop.index, &brought.quarantine)?;
-    if let Some(list) = &brought.disagreements {
-        heard::set_disagreements(txn, taken.shop.index, list)?;
+    if let Some(moment) = moment(txn, &taken.shop, brought)? {
+        heard::set_quarantine(txn, taken.shop.index, &brought.quarantine)?;
+        if let Some(list) = &brought.disagreements {
+            heard::set_disagreements(txn, taken.shop.index, list)?;
+        }
+        hear(txn, &taken, brought, moment)?;
     }
-    hear(txn, &taken, brought)?;
     Ok(taken)
+}
+
+/// When the shop was as it says, by the hub's clock. None where it says nothing new: a stick that is older than what
+/// was heard since, or of a ledger that is not the shop's last one – a disk that was found again knows nothing of what
+/// the shop did since.
+fn moment(txn: &Txn<'_>, shop: &ShopRow, brought: &Brought) -> Result<Option<TimeMs>, StoreError> {
+    if brought.via == Via::Line {
+        return Ok(Some(txn.now));
+    }
+    let (before, last) = heard::of(txn.conn, shop)?;
+    let written = TimeMs(brought.sent_at)
+        .plus(correction(last.skew_ms))
+        .min(txn.now);
+    let is_news = match before.exchange {
+        None => true,
+        Some(heard) => last.replica == Some(brought.own) && heard <= written,
+    };
+    Ok(is_news.then_some(written))
+}
+
+/// What is to be added to a shop's time so that it is the hub's.
+fn correction(skew_ms: i64) -> i64 {
+    if skew_ms.abs() > SKEW_THAT_COUNTS_MS {
+        -skew_ms
+    } else {
+        0
+    }
 }
 
 fn must_be_of(log: Option<&Log>, shop: u32) -> Result<(), StoreError> {
@@ -291,11 +331,18 @@ pub(super) fn index_step(txn: &mut Txn<'_>, shop: u32) -> Result<bool, StoreErro
     voids::index_some(txn, shop, INDEX_STEP)
 }
 
-/// The shop was heard from; complete where nothing is left pending.
-fn hear(txn: &mut Txn<'_>, taken: &Taken, brought: &Brought) -> Result<(), StoreError> {
+/// The shop was heard from at `moment`; complete where nothing is left pending.
+fn hear(
+    txn: &mut Txn<'_>,
+    taken: &Taken,
+    brought: &Brought,
+    moment: TimeMs,
+) -> Result<(), StoreError> {
     let (before, last) = heard::of(txn.conn, &taken.shop)?;
-    let now = txn.now;
-    let skew_ms = brought.sent_at.saturating_sub(now.0);
+    let skew_ms = match brought.via {
+        Via::Line => brought.sent_at.saturating_sub(txn.now.0),
+        Via::Stick => last.skew_ms,
+    };
     let mut status = ShopHealth {
         version: brought.version.clone(),
         replica: Some(brought.own),
@@ -325,16 +372,11 @@ fn hear(txn: &mut Txn<'_>, taken: &Taken, brought: &Brought) -> Result<(), Store
             .problems
             .extend(health.problems.iter().take(16).cloned());
         if status.pending == 0 {
-            complete = Some(now);
+            complete = Some(moment);
         }
-        let correction = if skew_ms.abs() > SKEW_THAT_COUNTS_MS {
-            -skew_ms
-        } else {
-            0
-        };
         source = health
             .source_as_of
-            .map(|at| TimeMs(at).plus(correction).min(now))
+            .map(|at| TimeMs(at).plus(correction(skew_ms)).min(moment))
             .max(source);
     }
     let source_every_ms = taken.shop.settings.source_every_ms;
@@ -342,7 +384,7 @@ fn hear(txn: &mut Txn<'_>, taken: &Taken, brought: &Brought) -> Result<(), Store
         txn,
         &taken.shop,
         Heard {
-            exchange: Some(now),
+            exchange: Some(moment),
             complete,
             source,
             source_every_ms,

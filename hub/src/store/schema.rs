@@ -14,4 +14,9 @@ pub(super) const STEPS: &[Step] = &[
         name: "audit",
         sql: include_str!("../../migrations/1001_audit.sql"),
     },
+    Step {
+        number: 1_002,
+        name: "digest",
+        sql: include_str!("../../migrations/1002_digest.sql"),
+    },
 ];

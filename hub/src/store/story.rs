@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 use vitrina_shared::{ReplicaId, TimeMs};
 
-use super::{LifeRow, StoreError, heard, lives};
+use super::{BooksRow, LifeRow, StoreError, digest, heard, lives};
 use crate::change::{ShopHealth, ShopRow};
 
 const OF_SHOP: &str = "SELECT name, seq,
@@ -20,6 +20,10 @@ pub(crate) struct Story {
     pub(crate) health: ShopHealth,
     /// The life that the hub is in.
     pub(crate) life: LifeRow,
+    /// Rows that were written anew from the movements, the latest first.
+    pub(crate) repairs: Vec<BooksRow>,
+    /// What of its books a person must look at.
+    pub(crate) alert: Option<BooksRow>,
 }
 
 /// One name under which a shop wrote.
@@ -48,6 +52,8 @@ pub(super) fn tell(conn: &Connection, shop: &ShopRow) -> Result<Story, StoreErro
         replicas: replicas(conn, shop.index)?,
         health: heard::of(conn, shop)?.1,
         life: lives::newest(conn)?,
+        repairs: digest::repairs(conn, shop.index)?,
+        alert: digest::alert(conn, shop.index)?,
     })
 }
 

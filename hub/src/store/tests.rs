@@ -110,6 +110,7 @@ impl Hub {
 fn brought(name: &str, deltas: Vec<Delta>) -> Brought {
     let movements = deltas.iter().map(|delta| delta.entries.len() as u64).sum();
     Brought {
+        via: Via::Line,
         shop: shop(name),
         device: [9; 32],
         issued_at: 1,
@@ -353,6 +354,7 @@ fn the_agent_gets_back_what_it_forgot() {
         all: true,
         outcomes: Vec::new(),
         hash: [0; 32],
+        digest: false,
         now: TimeMs(0),
     };
     let found = wait(hub.store.answer(ask)).unwrap();
@@ -477,7 +479,11 @@ fn what_the_tables_say_wrongly_is_found_and_put_right() {
         .unwrap();
 
     let found = hub.store.verify(None).unwrap().problems;
-    wait(hub.store.repair(By::CommandLine, shop("S1"))).unwrap();
+    wait(
+        hub.store
+            .repair(By::CommandLine, shop("S1"), "a test".into()),
+    )
+    .unwrap();
 
     assert_eq!(
         found.iter().map(|problem| problem.code).collect::<Vec<_>>(),

@@ -9,7 +9,7 @@ use vitrina_shared::{Dot, Seq, ShopId, Total};
 
 use super::log::{self, Log};
 use super::sqlite::{SqliteStore, find_barcode};
-use super::{StoreError, shops};
+use super::{StoreError, digest, shops};
 
 const MOVEMENTS: &str =
     "SELECT seq, barcode, prev, counts, body, chain FROM movement WHERE replica = ?1 ORDER BY seq";
@@ -45,17 +45,44 @@ pub(crate) struct Problem {
     pub(crate) detail: String,
 }
 
+/// What a person does about a log that is damaged.
+pub(crate) const LOG_ADVICE: &str = "the log is damaged and nothing is counted from it: restore a backup, and the shops fill in what it lacks \
+    (vitrina-hub restore FILE), or begin anew without the database (vitrina-hub serve --init)";
+
+impl Problem {
+    /// Whether a log itself is wrong: then its rows must not be written anew from it.
+    pub(crate) fn is_of_the_log(&self) -> bool {
+        matches!(self.code, "hole" | "chain" | "body")
+    }
+}
+
 impl SqliteStore {
-    /// Recomputes everything from the movements.
+    /// Looks at the file, and recomputes everything from the movements.
     pub(super) fn verify(&self, shop: Option<&ShopId>) -> Result<Checked, StoreError> {
+        let pages = self.db().check_blocking(Check::Full)?;
+        let mut checked = match self.examine(shop) {
+            // What the file's damage leads to is no news beside the damage.
+            Err(error) if !pages.is_empty() => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "not all could be read"
+                );
+                Checked::default()
+            }
+            examined => examined?,
+        };
+        let pages = pages.into_iter().map(|detail| Problem {
+            code: "database",
+            shop: None,
+            detail,
+        });
+        checked.problems.splice(0..0, pages);
+        Ok(checked)
+    }
+
+    /// Recomputes everything from the movements.
+    pub(super) fn examine(&self, shop: Option<&ShopId>) -> Result<Checked, StoreError> {
         let mut checked = Checked::default();
-        for line in self.db().check_blocking(Check::Full)? {
-            checked.problems.push(Problem {
-                code: "database",
-                shop: None,
-                detail: line,
-            });
-        }
         let settings = db::Settings {
             cache_kib: 16_000,
             ..self.db().settings().clone()
@@ -132,6 +159,13 @@ fn verify_shop(
             detail: detail.to_owned(),
         });
     }
+    if let Some(alert) = digest::alert(conn, index)? {
+        checked.problems.push(Problem {
+            code: "digest",
+            shop: Some(shop.clone()),
+            detail: alert.found,
+        });
+    }
     Ok(())
 }
 
@@ -168,8 +202,15 @@ fn verify_log(
                 "chain",
                 format!("replica {name} has another chain than its movements at {seq}"),
             );
+            return Ok(());
         }
-        let movement = log::read_body(body)?;
+        let Ok(movement) = log::read_body(body) else {
+            wrong(
+                "body",
+                format!("movement {seq} of replica {name} cannot be read"),
+            );
+            return Ok(());
+        };
         let barcode: i64 = row.get(1)?;
         let slot = rows
             .entry((barcode, movement.condition.number()))

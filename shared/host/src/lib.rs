@@ -23,6 +23,7 @@ pub mod package;
 pub mod problem;
 pub mod pulse;
 pub mod sign;
+pub mod stick;
 pub mod tally;
 pub mod text;
 pub mod when;

@@ -324,6 +324,7 @@ impl Hub {
             registers: self.registers_after(request),
             others: None,
             decisions: Vec::new(),
+            digest: None,
         }
     }
 

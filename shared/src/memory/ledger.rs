@@ -197,6 +197,7 @@ impl Ledger {
             health: None,
             quarantine: Vec::new(),
             disagreements: None,
+            digest: None,
         };
         let life = self.life;
         (request, Sent { all, life })

@@ -7,9 +7,9 @@ use crate::decide::Shown;
 use crate::hash::Hash;
 use crate::wire::frame::{self, Opened, Section};
 use crate::wire::v1::{
-    CertificateV1, DecisionV1, DeltaV1, DisagreementV1, EnrolV1, EnrolledV1, HealthV1, HelloV1,
-    HubPositionsV1, LifeV1, OthersV1, PositionV1, PositionsV1, QuarantinedV1, RegistersV1, ReplyV1,
-    ShownV1, WelcomeV1, kind,
+    CertificateV1, DecisionV1, DeltaV1, DigestV1, DisagreementV1, EnrolV1, EnrolledV1, HealthV1,
+    HelloV1, HubPositionsV1, LifeV1, OthersV1, PositionV1, PositionsV1, QuarantinedV1, RegistersV1,
+    ReplyV1, ShownV1, StickV1, WelcomeV1, kind,
 };
 use crate::wire::{WireError, codec};
 use crate::{Chain, Delta, HubLife, Position, ReplicaId, Seq};
@@ -49,6 +49,8 @@ pub struct Request {
     pub quarantine: Vec<QuarantinedV1>,
     /// The list of disagreements, where it changed.
     pub disagreements: Option<Vec<DisagreementV1>>,
+    /// What the shop's rows add up to, now and then.
+    pub digest: Option<DigestV1>,
 }
 
 /// What became of a delta.
@@ -75,6 +77,17 @@ pub struct Answer {
     pub others: Option<OthersV1>,
     /// What people decided.
     pub decisions: Vec<DecisionV1>,
+    /// What the hub's rows of the shop add up to, where both show equal positions and the agent showed its digest.
+    pub digest: Option<DigestV1>,
+}
+
+/// A hub's answer that travels in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StickAnswer {
+    /// For whom, and how old.
+    pub about: StickV1,
+    /// What the hub says.
+    pub answer: Answer,
 }
 
 /// `POST /v1/enrol`.
@@ -134,6 +147,7 @@ impl Request {
             kind::DISAGREEMENTS,
             self.disagreements.as_ref(),
         )?;
+        push_some(&mut sections, kind::DIGEST, self.digest.as_ref())?;
         frame::seal(&sections, sign)
     }
 
@@ -163,6 +177,7 @@ impl Request {
                 kind::HEALTH,
                 kind::QUARANTINE,
                 kind::DISAGREEMENTS,
+                kind::DIGEST,
             ],
         )?;
         let positions: PositionsV1 = sections.one(kind::POSITIONS)?;
@@ -183,6 +198,7 @@ impl Request {
             health: sections.perhaps(kind::HEALTH)?,
             quarantine: sections.perhaps(kind::QUARANTINE)?.unwrap_or_default(),
             disagreements: sections.perhaps(kind::DISAGREEMENTS)?,
+            digest: sections.perhaps(kind::DIGEST)?,
         })
     }
 }
@@ -194,6 +210,10 @@ impl Answer {
     ///
     /// [`WireError::TooLarge`] when it does not fit: send less at once.
     pub fn seal(&self) -> Result<Vec<u8>, WireError> {
+        frame::seal(&self.sections()?, |_| [0; 64])
+    }
+
+    fn sections(&self) -> Result<Vec<Section>, WireError> {
         let list = self
             .positions
             .iter()
@@ -223,7 +243,8 @@ impl Answer {
             kind::DECISIONS,
             Some(&self.decisions).filter(|list| !list.is_empty()),
         )?;
-        frame::seal(&sections, |_| [0; 64])
+        push_some(&mut sections, kind::DIGEST, self.digest.as_ref())?;
+        Ok(sections)
     }
 
     /// Reads an opened frame.
@@ -243,6 +264,7 @@ impl Answer {
                 kind::REGISTERS,
                 kind::OTHERS,
                 kind::DECISIONS,
+                kind::DIGEST,
             ],
         )?;
         let positions: HubPositionsV1 = sections.one(kind::HUB_POSITIONS)?;
@@ -265,12 +287,38 @@ impl Answer {
             registers: sections.perhaps(kind::REGISTERS)?,
             others: sections.perhaps(kind::OTHERS)?,
             decisions: sections.perhaps(kind::DECISIONS)?.unwrap_or_default(),
+            digest: sections.perhaps(kind::DIGEST)?,
         })
     }
 
     /// The hub's life.
     pub fn life(&self) -> HubLife {
         life(self.welcome.life)
+    }
+}
+
+impl StickAnswer {
+    /// Builds the frame; `sign` signs with the hub's key, because no line proves the hub.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError::TooLarge`] when it does not fit: send less at once.
+    pub fn seal(&self, sign: impl FnOnce(&[u8]) -> [u8; 64]) -> Result<Vec<u8>, WireError> {
+        let mut sections = self.answer.sections()?;
+        sections.push(section(kind::STICK, &self.about)?);
+        frame::seal(&sections, sign)
+    }
+
+    /// Reads an opened frame.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError`]: what is malformed, missing or not understood.
+    pub fn read(opened: &Opened<'_>) -> Result<Self, WireError> {
+        Ok(Self {
+            about: Sections(&opened.sections).one(kind::STICK)?,
+            answer: Answer::read(opened)?,
+        })
     }
 }
 

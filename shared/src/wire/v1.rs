@@ -45,6 +45,10 @@ pub mod kind {
     pub const OTHERS: u16 = 20;
     /// What people decided at the hub: a list of [`super::DecisionV1`].
     pub const DECISIONS: u16 = 21;
+    /// What a side's rows add up to: [`super::DigestV1`].
+    pub const DIGEST: u16 = 64;
+    /// Of a frame on a stick, for which shop and of which place in the hub's history it is: [`super::StickV1`].
+    pub const STICK: u16 = 80;
     /// A one-time code and a public key: [`super::EnrolV1`].
     pub const ENROL: u16 = demanded(32);
     /// The answer to it: [`super::EnrolledV1`].
@@ -441,6 +445,28 @@ pub enum DecisionV1 {
         /// The time of the statement that was looked at.
         at: i64,
     },
+}
+
+/// What stands over a hub's answer that travels in a file. On the line the certificate and the connection say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StickV1 {
+    /// The shop that it is for.
+    pub shop: String,
+    /// The hub's Ed25519 public key: the one under which the shop's certificate is right.
+    pub hub: [u8; 32],
+    /// The hub's place in its feed when the stick was begun: an older one changes nothing.
+    pub pos: u64,
+    /// The hub's clock then.
+    pub made_at: i64,
+}
+
+/// What the rows of a shop add up to (`PROTOCOL.md` §12).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DigestV1 {
+    /// How many rows.
+    pub rows: u64,
+    /// The sum of their hashes.
+    pub sum: [u8; 16],
 }
 
 /// A one-time code and the device's key.

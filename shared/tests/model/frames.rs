@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use vitrina_shared::memory::Logs;
 use vitrina_shared::movement::Details;
 use vitrina_shared::wire::frame::{self, HEADER_BYTES};
-use vitrina_shared::wire::v1::{CertificateV1, HealthV1, HelloV1, WelcomeV1};
-use vitrina_shared::wire::{Answer, Positions, Request, WireError};
+use vitrina_shared::wire::v1::{CertificateV1, DigestV1, HealthV1, HelloV1, StickV1, WelcomeV1};
+use vitrina_shared::wire::{Answer, Positions, Request, StickAnswer, WireError};
 use vitrina_shared::{Movement, ReplicaId, Seq};
 
 fn request(logs: &Logs) -> Request {
@@ -39,6 +39,7 @@ fn request(logs: &Logs) -> Request {
         }),
         quarantine: Vec::new(),
         disagreements: None,
+        digest: None,
     }
 }
 
@@ -139,19 +140,21 @@ fn an_unknown_section_is_skipped_and_one_that_must_be_understood_is_not() {
     );
 }
 
+/// A frame of `fixtures/wire/`; made where it is not there and that is asked for.
+fn golden(name: &str, made: &[u8]) -> Vec<u8> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../fixtures/wire")
+        .join(name);
+    if !path.exists() && std::env::var_os("VITRINA_WRITE_GOLDEN").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, made).unwrap();
+    }
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// The golden frames: written once by the version that released them, read by every later one.
 #[test]
 fn the_golden_frames_of_version_1_still_open() {
-    let golden = |name: &str, made: Vec<u8>| {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../fixtures/wire")
-            .join(name);
-        if !path.exists() && std::env::var_os("VITRINA_WRITE_GOLDEN").is_some() {
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(&path, &made).unwrap();
-        }
-        std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-    };
     let mut logs = no_logs();
     for number in 0..40 {
         append(
@@ -164,7 +167,7 @@ fn the_golden_frames_of_version_1_still_open() {
         );
     }
     let request = request(&logs);
-    let bytes = golden("v1-request.frame", request.seal(|_| [5; 64]).unwrap());
+    let bytes = golden("v1-request.frame", &request.seal(|_| [5; 64]).unwrap());
     assert_eq!(Request::read(&frame::open(&bytes).unwrap()), Ok(request));
 
     let answer = Answer {
@@ -181,9 +184,59 @@ fn the_golden_frames_of_version_1_still_open() {
         registers: None,
         others: None,
         decisions: Vec::new(),
+        digest: None,
     };
-    let bytes = golden("v1-answer.frame", answer.seal().unwrap());
+    let bytes = golden("v1-answer.frame", &answer.seal().unwrap());
     assert_eq!(Answer::read(&frame::open(&bytes).unwrap()), Ok(answer));
+}
+
+#[test]
+fn the_golden_frames_of_a_stick_and_a_digest_still_open() {
+    let mut logs = no_logs();
+    for number in 0..5 {
+        let movement = sale(&format!("key {number}"), number);
+        append(&mut logs, ReplicaId([3; 16]), movement);
+    }
+    let digest = DigestV1 {
+        rows: 3,
+        sum: [7; 16],
+    };
+    let request = Request {
+        digest: Some(digest),
+        ..request(&logs)
+    };
+    let bytes = golden("v1-digest.frame", &request.seal(|_| [5; 64]).unwrap());
+    assert_eq!(Request::read(&frame::open(&bytes).unwrap()), Ok(request));
+
+    let stick = StickAnswer {
+        about: StickV1 {
+            shop: "S017".into(),
+            hub: [2; 32],
+            pos: 77,
+            made_at: 1_763_812_800_000,
+        },
+        answer: Answer {
+            welcome: WelcomeV1 {
+                life: (2, [4; 16]),
+                more: true,
+                ..WelcomeV1::default()
+            },
+            hash: logs.hash(),
+            positions: vec![(ReplicaId([3; 16]), logs.head(ReplicaId([3; 16])))],
+            replies: Vec::new(),
+            deltas: vec![logs.delta(ReplicaId([3; 16]), Seq(0), 5)],
+            token: None,
+            registers: None,
+            others: None,
+            decisions: Vec::new(),
+            digest: Some(digest),
+        },
+    };
+    let bytes = golden("v1-stick.frame", &stick.seal(|_| [6; 64]).unwrap());
+    let opened = frame::open(&bytes).unwrap();
+    assert_eq!(StickAnswer::read(&opened), Ok(stick.clone()));
+    // Who does not know what a stick is reads the answer in it.
+    assert_eq!(Answer::read(&opened), Ok(stick.answer));
 }
 
 /// What released programs sent, recorded on their line.

@@ -179,6 +179,7 @@ fn empty_answer(life: HubLife) -> Answer {
         registers: None,
         others: None,
         decisions: Vec::new(),
+        digest: None,
     }
 }
 
@@ -233,7 +234,7 @@ fn a_new_life_replaces_all_registers() {
     while !register::tidy(&conn).unwrap() {}
 
     assert_eq!(register::by_external_id(&conn, "e").unwrap(), [code("B")]);
-    assert!(apply(LIFE, vec![item("C", 9)], Via::Stick).older);
+    assert!(apply(LIFE, vec![item("C", 9)], Via::Stick(99)).older);
     assert!(register::item(&conn, &code("C")).unwrap().is_none());
 }
 

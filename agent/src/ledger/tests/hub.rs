@@ -56,6 +56,7 @@ impl Hub {
             health: None,
             quarantine: asked.quarantine,
             disagreements: asked.disagreements,
+            digest: None,
         };
         let bytes = request.seal(|_| [0; 64]).unwrap();
         let mut bits = self.0.life.random.into_iter().map(u64::from).cycle();

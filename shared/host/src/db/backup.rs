@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::DbError;
 use super::{Settings, open};
@@ -30,7 +30,18 @@ pub fn check(conn: &Connection, how: Check) -> rusqlite::Result<Vec<String>> {
     };
     let mut query = conn.prepare(sql)?;
     let rows = query.query_map([], |row| row.get::<_, String>(0))?;
-    let words: Vec<String> = rows.collect::<rusqlite::Result<_>>()?;
+    let mut words = Vec::new();
+    for row in rows {
+        match row {
+            Ok(word) => words.push(word),
+            // Some damage ends the look itself: that is what it found.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                words.push(error.to_string());
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
     Ok(words.into_iter().filter(|word| word != "ok").collect())
 }
 

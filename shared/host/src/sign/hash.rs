@@ -10,7 +10,7 @@ use sha2::Digest as _;
 const BLOCK_BYTES: usize = 64 * 1024;
 
 /// A SHA-256 that takes its bytes in pieces.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Sha256(sha2::Sha256);
 
 impl Sha256 {
