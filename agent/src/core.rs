@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::Notify;
 use vitrina_host::clock::now_ms;
 use vitrina_host::config::{ConfigError, DataFolder};
-use vitrina_host::db::Settings;
+use vitrina_host::db::{Settings, Vfs};
 use vitrina_host::os::{self, OsError};
 use vitrina_host::sign::{self, SignError};
 use vitrina_shared::TimeMs;
@@ -98,10 +98,7 @@ impl Core {
     /// # Errors
     ///
     /// As [`Self::open`].
-    pub(crate) fn open_on(
-        folder: DataFolder,
-        vfs: Option<&'static str>,
-    ) -> Result<Self, CoreError> {
+    pub(crate) fn open_on(folder: DataFolder, vfs: Option<Vfs>) -> Result<Self, CoreError> {
         let config = Config::load(&folder)?;
         let path = folder.join(LEDGER);
         let home = Home {

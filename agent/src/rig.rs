@@ -8,7 +8,7 @@ use std::path::Path;
 
 use tokio::runtime::Runtime;
 use vitrina_host::config::DataFolder;
-use vitrina_host::db::Settings;
+use vitrina_host::db::{Settings, Vfs};
 use vitrina_host::output::Lang;
 use vitrina_host::sign;
 use vitrina_shared::Barcode;
@@ -54,7 +54,7 @@ impl Rig {
     /// # Errors
     ///
     /// [`Failed`]; the ledger is as it was.
-    pub fn open(folder: &Path, vfs: Option<&'static str>) -> Result<Self, Failed> {
+    pub fn open(folder: &Path, vfs: Option<Vfs>) -> Result<Self, Failed> {
         let core = Core::open_on(DataFolder::existing(folder)?, vfs)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -274,12 +274,7 @@ impl Rig {
 /// # Errors
 ///
 /// [`Failed`]: the program would not start.
-pub fn look(
-    path: &Path,
-    vfs: &'static str,
-    home: &Path,
-    high_water: Option<&str>,
-) -> Result<Look, Failed> {
+pub fn look(path: &Path, vfs: Vfs, home: &Path, high_water: Option<&str>) -> Result<Look, Failed> {
     let settings = Settings {
         vfs: Some(vfs),
         ..Settings::new(path)

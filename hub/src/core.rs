@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use vitrina_host::clock;
 use vitrina_host::config::{self, ConfigError, DataFolder};
+use vitrina_host::db::Vfs;
 use vitrina_host::os::{self, OsError};
 use vitrina_host::sign::{self, KeyPair, SignError, TagKey};
 use vitrina_shared::digest::Trial;
@@ -134,7 +135,7 @@ impl Core {
     pub(crate) async fn open_on(
         data: DataFolder,
         init: Init,
-        vfs: Option<&'static str>,
+        vfs: Option<Vfs>,
     ) -> Result<Arc<Self>, CoreError> {
         let config: Config = config::load(data.path(), FILE)?;
         let path = data.join(DATABASE);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 use vitrina_host::config::DataFolder;
+use vitrina_host::db::Vfs;
 use vitrina_host::sign;
 
 use crate::audit::By;
@@ -33,7 +34,7 @@ impl Rig {
     /// # Errors
     ///
     /// [`Failed`]; the database is as it was.
-    pub fn open(folder: &Path, vfs: Option<&'static str>) -> Result<Self, Failed> {
+    pub fn open(folder: &Path, vfs: Option<Vfs>) -> Result<Self, Failed> {
         Self::begin(folder, vfs, Init::Refuse)
     }
 
@@ -42,11 +43,11 @@ impl Rig {
     /// # Errors
     ///
     /// [`Failed`].
-    pub fn restored(folder: &Path, vfs: Option<&'static str>) -> Result<Self, Failed> {
+    pub fn restored(folder: &Path, vfs: Option<Vfs>) -> Result<Self, Failed> {
         Self::begin(folder, vfs, Init::Restored)
     }
 
-    fn begin(folder: &Path, vfs: Option<&'static str>, init: Init) -> Result<Self, Failed> {
+    fn begin(folder: &Path, vfs: Option<Vfs>, init: Init) -> Result<Self, Failed> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -212,7 +213,7 @@ impl Rig {
 /// # Errors
 ///
 /// [`Failed`]: the program would not start.
-pub fn look(folder: &Path, vfs: &'static str) -> Result<Vec<String>, Failed> {
+pub fn look(folder: &Path, vfs: Vfs) -> Result<Vec<String>, Failed> {
     let store = Store::open(&database(&DataFolder::existing(folder)?), Some(vfs))?;
     let found = store.verify(None)?;
     Ok(words(&found.problems))

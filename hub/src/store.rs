@@ -34,6 +34,7 @@ use std::path::Path;
 
 use serde::Serializer;
 use serde_json::{Value, json};
+use vitrina_host::db::Vfs;
 use vitrina_host::when;
 use vitrina_shared::delta::Entry;
 use vitrina_shared::{HubLife, ReplicaId, ShopId, TimeMs};
@@ -76,7 +77,7 @@ pub(crate) enum Store {
 impl Store {
     /// Opens the store of a data folder, by a SQLite VFS where one is named; makes it, with its first life, when it is
     /// missing.
-    pub(crate) fn open(path: &Path, vfs: Option<&'static str>) -> Result<Self, StoreError> {
+    pub(crate) fn open(path: &Path, vfs: Option<Vfs>) -> Result<Self, StoreError> {
         Ok(Self::Sqlite(SqliteStore::open(path, vfs)?))
     }
 

@@ -13,8 +13,12 @@ pub mod image;
 mod locks;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use vitrina_host::db::Vfs;
+use vitrina_host::os::OsError;
 
 use image::{Files, Inode};
 pub use image::{Image, Op};
@@ -22,6 +26,9 @@ use locks::Locks;
 
 /// The name under which SQLite knows this VFS.
 pub const NAME: &str = "vitrina-disk";
+
+/// This VFS for the product's databases.
+pub const VFS: Vfs = Vfs { name: NAME, renew };
 
 /// What SQLite asks of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,6 +86,10 @@ pub struct Disk {
     folder: PathBuf,
     state: Arc<Mutex<State>>,
 }
+
+/// The files of a disk at one moment: what the end of a program leaves while the machine goes on.
+#[derive(Clone, Debug)]
+pub struct Unplugged(Files);
 
 /// What the calls of SQLite work on.
 #[derive(Debug, Default)]
@@ -178,6 +189,17 @@ impl Disk {
         state.hit.take()
     }
 
+    /// The files as they are, with what of them is not durable.
+    pub fn unplug(&self) -> Unplugged {
+        Unplugged(self.state().files.clone())
+    }
+
+    /// Puts files in the place of all that are there, as they were; nobody may have one open.
+    pub fn plug(&self, unplugged: &Unplugged) {
+        self.load(&Image::new());
+        self.state().files = unplugged.0.clone();
+    }
+
     /// From now on a flush does nothing and says that it did.
     pub fn lie(&self) {
         self.state().lies = true;
@@ -230,6 +252,35 @@ fn find(path: &str) -> Option<(Arc<Mutex<State>>, String)> {
         let name = Path::new(path).strip_prefix(folder).ok()?;
         Some((Arc::clone(state), name.to_str()?.to_owned()))
     })
+}
+
+/// A copy of a file takes its place, durable before it does.
+fn renew(path: &Path) -> Result<(), OsError> {
+    let Some((state, name)) = path.to_str().and_then(find) else {
+        return Ok(());
+    };
+    let mut state = lock(&state);
+    let inode = state.files.find(&name);
+    let Some(inode) = inode.filter(|inode| !state.files.bytes(*inode).is_empty()) else {
+        return Ok(());
+    };
+    for call in [Call::Write, Call::Sync] {
+        if let Some(fault) = state.meet(call) {
+            let source = match fault {
+                Fault::Full => io::Error::new(io::ErrorKind::StorageFull, "the disk is full"),
+                Fault::Error | Fault::Half => io::Error::other("a call failed"),
+            };
+            return Err(OsError::Io {
+                doing: "renew",
+                path: path.to_path_buf(),
+                source,
+            });
+        }
+    }
+    let bytes = state.files.bytes(inode).into();
+    let file = state.files.next();
+    state.note(Op::Replace { name, file, bytes });
+    Ok(())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

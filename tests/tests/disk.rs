@@ -76,6 +76,17 @@ fn a_failed_flush_acknowledges_nothing_and_the_next_try_is_durable() {
 }
 
 #[test]
+fn what_a_failed_flush_refused_and_a_killed_program_left_is_durable_before_it_is_read() {
+    let killed = Sweep::prepare().kill_after_failed_flushes();
+
+    println!("{killed:?}");
+    assert!(killed.broken.is_empty(), "{:#?}", killed.broken);
+    assert!(killed.refused > 50, "{killed:?}");
+    assert!(killed.shown > 50, "{killed:?}");
+    assert!(killed.points > 500, "{killed:?}");
+}
+
+#[test]
 fn an_error_of_any_call_is_told_and_the_next_try_works() {
     // Each call has its turn in some run; `scripts/torture --cuts` takes all of them in one.
     let swept = swept(&[(None, Fault::Error)], (1, 5));

@@ -32,7 +32,7 @@ const SALES: i64 = 300;
 
 fn settings(disk: &Disk) -> Settings {
     Settings {
-        vfs: Some(vfs::NAME),
+        vfs: Some(vfs::VFS),
         ..Settings::new(disk.folder().join("books"))
     }
 }

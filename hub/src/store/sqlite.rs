@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use foldhash::{HashMap, HashMapExt};
 use rusqlite::{Connection, OptionalExtension, params};
-use vitrina_host::db::{Db, Group, Hooks, Settings};
+use vitrina_host::db::{Db, Group, Hooks, Settings, Vfs};
 use vitrina_host::{clock, sign};
 use vitrina_shared::{Barcode, HubLife, TimeMs};
 
@@ -90,7 +90,7 @@ impl SqliteStore {
     /// # Errors
     ///
     /// [`StoreError::Open`]; the file is as it was.
-    pub(super) fn open(path: &Path, vfs: Option<&'static str>) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path, vfs: Option<Vfs>) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared {
             pos: AtomicU64::new(0),
             head: Mutex::new(FeedHead {

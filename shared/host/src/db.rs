@@ -22,7 +22,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::migrate::{Migrated, Step};
-use crate::os::FileId;
+use crate::os::{FileId, OsError};
 use crate::wait::wait;
 
 pub use backup::{Check, check};
@@ -56,8 +56,8 @@ pub struct Settings {
     pub readers: usize,
     /// How long one read may take before it is interrupted: a long one lets the WAL grow.
     pub read_timeout: Duration,
-    /// The name of a registered SQLite VFS instead of the system's files. Then the checks of the plain file are left out.
-    pub vfs: Option<&'static str>,
+    /// A disk instead of the system's files. Then the checks of the plain file are left out.
+    pub vfs: Option<Vfs>,
 }
 
 impl Settings {
@@ -74,6 +74,15 @@ impl Settings {
             vfs: None,
         }
     }
+}
+
+/// A disk of its own under SQLite.
+#[derive(Clone, Copy, Debug)]
+pub struct Vfs {
+    /// The name under which SQLite has it.
+    pub name: &'static str,
+    /// What [`crate::os::renew_file`] does, on that disk; nothing where there is no such file.
+    pub renew: fn(&Path) -> Result<(), OsError>,
 }
 
 /// What happens when the database file is not there.

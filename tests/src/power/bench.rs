@@ -49,13 +49,13 @@ impl Bench {
         let path = self.disk.folder().join(side.database());
         let looked = match side {
             Side::Agent => {
-                vitrina_agent::rig::look(&path, vfs::NAME, &self.home, high_water).map(|look| {
+                vitrina_agent::rig::look(&path, vfs::VFS, &self.home, high_water).map(|look| {
                     let began_anew = look.is_new && high_water.is_some();
                     let doubt = began_anew.then(|| "it begins anew".to_owned());
                     (look.doubt.or(doubt), look.problems)
                 })
             }
-            Side::Hub => vitrina_hub::rig::look(self.disk.folder(), vfs::NAME)
+            Side::Hub => vitrina_hub::rig::look(self.disk.folder(), vfs::VFS)
                 .map(|problems| (None, problems)),
         };
         let noticed = match looked {

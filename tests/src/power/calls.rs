@@ -1,6 +1,8 @@
 //! Each step of the day with one call of the disk failing: the caller hears of it, nothing is half done, the next try
 //! works, and what was acknowledged then survives a power cut.
 
+mod killed;
+
 use std::collections::BTreeMap;
 
 use vitrina_agent::rig::Failed;
@@ -8,6 +10,8 @@ use vitrina_agent::rig::Failed;
 use super::day::{Day, Moment, STEPS, Side, Step};
 use super::dump;
 use crate::vfs::{Call, Fault, Plan};
+
+pub use killed::Killed;
 
 /// How a day stood before a step, and what it came to.
 struct Stage {

@@ -206,7 +206,9 @@ fn logs(record: &Record) -> BTreeSet<u32> {
         .zip(record.base.keys())
         .filter(|(_, name)| name.ends_with("-wal"));
     let new = record.ops.iter().filter_map(|op| match op {
-        Op::Create { name, file } if name.ends_with("-wal") => Some(*file),
+        Op::Create { name, file } | Op::Replace { name, file, .. } if name.ends_with("-wal") => {
+            Some(*file)
+        }
         _ => None,
     });
     old.map(|(file, _)| file).chain(new).collect()

@@ -166,7 +166,7 @@ impl Day {
     /// [`Failed`]: it does not start.
     pub fn agent(&mut self) -> Result<&Agent, Failed> {
         if self.agent.is_none() {
-            self.agent = Some(Agent::open(self.agent_place.folder(), Some(vfs::NAME))?);
+            self.agent = Some(Agent::open(self.agent_place.folder(), Some(vfs::VFS))?);
         }
         self.agent.as_ref().ok_or("it was started".into())
     }
@@ -178,7 +178,7 @@ impl Day {
     /// [`Failed`]: it does not start.
     pub fn hub(&mut self) -> Result<&Hub, Failed> {
         if self.hub.is_none() {
-            self.hub = Some(Hub::open(self.hub_place.folder(), Some(vfs::NAME))?);
+            self.hub = Some(Hub::open(self.hub_place.folder(), Some(vfs::VFS))?);
         }
         self.hub.as_ref().ok_or("it was started".into())
     }

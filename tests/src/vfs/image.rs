@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::Unplugged;
 use crate::sim::random::Random;
 
 /// What a disk writes whole or not at all.
@@ -29,6 +30,15 @@ pub enum Op {
         name: String,
         /// Which file it is from now on.
         file: u32,
+    },
+    /// A file that was made and flushed under another name took the place of one, and the folder was flushed.
+    Replace {
+        /// The name.
+        name: String,
+        /// Which file it is from now on.
+        file: u32,
+        /// What is in it.
+        bytes: Arc<[u8]>,
     },
     /// A name was taken away.
     Delete {
@@ -69,6 +79,7 @@ impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Create { name, file } => write!(f, "make {name} as {file}"),
+            Self::Replace { name, file, .. } => write!(f, "put {file} in the place of {name}"),
             Self::Delete { name } => write!(f, "delete {name}"),
             Self::Write { file, at, bytes } => {
                 write!(f, "write {} bytes to {file} at {at}", bytes.len())
@@ -171,6 +182,7 @@ impl Files {
                 self.names.insert(name.clone(), *file);
                 self.namings.push(Naming::Made(name.clone(), *file));
             }
+            Op::Replace { name, file, bytes } => self.replace(name, *file, bytes, lies),
             Op::Delete { name } => {
                 self.names.remove(name);
                 self.namings.push(Naming::Gone(name.clone()));
@@ -195,6 +207,21 @@ impl Files {
                     file.seen.clone_from(&file.durable);
                 }
             }
+        }
+    }
+
+    fn replace(&mut self, name: &str, inode: Inode, bytes: &Arc<[u8]>, lies: bool) {
+        self.last = inode;
+        self.inodes.insert(inode, File::default());
+        self.names.insert(name.to_owned(), inode);
+        self.namings.push(Naming::Made(name.to_owned(), inode));
+        let change = Change::Write {
+            at: 0,
+            bytes: Arc::clone(bytes),
+        };
+        self.change(inode, change);
+        if !lies {
+            self.sync(inode);
         }
     }
 
@@ -307,6 +334,14 @@ impl Replay {
     pub fn lying(mut self) -> Self {
         self.lies = true;
         self
+    }
+
+    /// From where a disk was unplugged, with what of it is not durable.
+    pub fn from(unplugged: &Unplugged) -> Self {
+        Self {
+            files: unplugged.0.clone(),
+            lies: false,
+        }
     }
 
     /// Goes on by one operation.

@@ -230,6 +230,9 @@ pub enum OpenError {
     /// A new database was made but cannot be put in its place.
     #[error("cannot put the new database in its place")]
     Place(#[source] OsError),
+    /// What the last program left in the log cannot be made durable, so nothing may be read from it.
+    #[error("cannot make the database's log safe against a power cut")]
+    Renew(#[source] OsError),
     /// The database thread cannot be started.
     #[error("cannot start the database thread")]
     Thread(#[source] io::Error),

@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::OpenError;
-use super::{Missing, Opened, Settings, backup};
+use super::{Missing, Opened, Settings, Vfs, backup};
 use crate::migrate::{self, Migrated, Step};
 use crate::os::{self, FileId, OsError};
 
@@ -29,8 +29,8 @@ pub(super) fn open(settings: &Settings, steps: &[Step]) -> Result<(Connection, O
             found: rusqlite::version(),
         });
     }
-    if settings.vfs.is_some() {
-        return open_unseen(settings, steps);
+    if let Some(vfs) = settings.vfs {
+        return open_unseen(settings, vfs, steps);
     }
     let path = &settings.path;
     let wal = beside(path, "-wal");
@@ -52,6 +52,9 @@ pub(super) fn open(settings: &Settings, steps: &[Step]) -> Result<(Connection, O
         }
     } else {
         look(settings, steps, wal_bytes)?;
+    }
+    if wal_bytes > 0 {
+        renew_log(settings, &wal, os::renew_file)?;
     }
     let mut conn = connect(settings)?;
     let kept_copy = keep_copy(settings, &conn, steps)?;
@@ -119,7 +122,7 @@ fn connect(settings: &Settings) -> Result<Connection, OpenError> {
 
 fn connect_with(settings: &Settings, flags: OpenFlags) -> Result<Connection, OpenError> {
     let opened = match settings.vfs {
-        Some(vfs) => Connection::open_with_flags_and_vfs(&settings.path, flags, vfs),
+        Some(vfs) => Connection::open_with_flags_and_vfs(&settings.path, flags, vfs.name),
         None => Connection::open_with_flags(&settings.path, flags),
     };
     opened.map_err(sqlite(settings))
@@ -165,7 +168,12 @@ fn common(conn: &Connection, settings: &Settings) -> rusqlite::Result<()> {
 }
 
 /// A database in a VFS of its own: there is no plain file to look at.
-fn open_unseen(settings: &Settings, steps: &[Step]) -> Result<(Connection, Opened), OpenError> {
+fn open_unseen(
+    settings: &Settings,
+    vfs: Vfs,
+    steps: &[Step],
+) -> Result<(Connection, Opened), OpenError> {
+    renew_log(settings, &beside(&settings.path, "-wal"), vfs.renew)?;
     let mut conn = connect(settings)?;
     let migrated = migrate(settings, &mut conn, steps)?;
     let opened = Opened {
@@ -176,6 +184,25 @@ fn open_unseen(settings: &Settings, steps: &[Step]) -> Result<(Connection, Opene
         file: None,
     };
     Ok((conn, opened))
+}
+
+/// Makes the log durable that a program left which did not end cleanly, before anybody reads it: the last thing in it may
+/// be a transaction whose flush failed and which was refused. What is answered from it must not vanish with the next
+/// power cut, and what is written behind it must not lie behind a hole then.
+fn renew_log(
+    settings: &Settings,
+    log: &Path,
+    renew: impl Fn(&Path) -> Result<(), OsError>,
+) -> Result<(), OpenError> {
+    renew(log).map_err(|error| match error {
+        OsError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            OpenError::ReadOnly {
+                path: settings.path.clone(),
+                account: os::account(),
+            }
+        }
+        error => OpenError::Renew(error),
+    })
 }
 
 /// Makes a new database under another name and renames it: a crash never leaves an empty file that we then refuse.

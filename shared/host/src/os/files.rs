@@ -1,11 +1,14 @@
 //! Files that are there whole or not at all, and folders for one account.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{OsError, system};
+
+/// How much of a file is copied at once.
+const PIECE_BYTES: usize = 256 * 1024;
 
 /// Writes a secret so that only this account can read it (mode 0600), whole or not at all, surviving a power cut.
 ///
@@ -25,6 +28,34 @@ pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), OsError> {
 /// [`OsError::Io`]; the older file, if any, is untouched.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), OsError> {
     write_whole(path, bytes, |path| File::create_new(path))
+}
+
+/// Makes durable whatever can be read of a file now. A flush alone does not: of what an earlier flush failed to write
+/// the system goes on showing every byte and tries none of them again (Linux).
+///
+/// A copy takes the file's place, so that a power cut leaves the one or the other. Where there is no room for a copy the
+/// bytes are written over themselves. Nobody may have the file open.
+///
+/// # Errors
+///
+/// [`OsError::Io`]; the file reads as before, and nothing is known about what of it survives.
+pub fn renew_file(path: &Path) -> Result<(), OsError> {
+    // A crash leaves it, and the next try takes the same name.
+    let copy = path.with_added_extension("new");
+    let _ = std::fs::remove_file(&copy);
+    let copied = copy_through(path, &copy)
+        .and_then(|()| system::patiently(|| std::fs::rename(&copy, path)))
+        .map_err(OsError::io("renew", path));
+    match copied {
+        Ok(()) => sync_dir(folder_of(path)),
+        Err(error) => {
+            let _ = std::fs::remove_file(&copy);
+            if !error.is_disk_full() {
+                return Err(error);
+            }
+            write_over_itself(path).map_err(OsError::io("renew", path))
+        }
+    }
 }
 
 /// Makes an empty file that only this account can read (mode 0600).
@@ -101,9 +132,67 @@ fn write_whole(
     sync_dir(folder_of(path))
 }
 
+/// Copies by reading and writing: a file system that lets two files share their blocks would share the unwritten ones.
+fn copy_through(from: &Path, to: &Path) -> io::Result<()> {
+    let mut from = File::open(from)?;
+    let mut to = system::create_secret(to)?;
+    system::give_to_owner_of(&from.metadata()?, &to)?;
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let length = from.read(&mut piece)?;
+        match piece.get(..length) {
+            Some(read) if length > 0 => to.write_all(read)?,
+            _ => return to.sync_all(),
+        }
+    }
+}
+
+fn write_over_itself(path: &Path) -> io::Result<()> {
+    let mut file = File::options().read(true).write(true).open(path)?;
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let at = file.stream_position()?;
+        let length = file.read(&mut piece)?;
+        file.seek(io::SeekFrom::Start(at))?;
+        match piece.get(..length) {
+            Some(read) if length > 0 => file.write_all(read)?,
+            _ => return file.sync_all(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_renewed_file_has_the_same_bytes_and_nothing_lies_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let bytes: Vec<u8> = (0..=250).cycle().take(2 * PIECE_BYTES + 7).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        // What a crash in the middle left.
+        std::fs::write(dir.path().join("log.new"), b"half").unwrap();
+        let before = crate::os::FileId::at(&path).unwrap();
+
+        renew_file(&path).unwrap();
+
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+        assert_ne!(crate::os::FileId::at(&path).unwrap(), before);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_written_over_itself_has_the_same_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let bytes: Vec<u8> = (0..=250).cycle().take(2 * PIECE_BYTES + 7).collect();
+        std::fs::write(&path, &bytes).unwrap();
+
+        write_over_itself(&path).unwrap();
+
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
 
     #[test]
     fn a_secret_replaces_the_older_one_and_leaves_nothing_beside_it() {

@@ -31,7 +31,7 @@ fn begins_the_agent(day: &mut Day) -> Result<(), Failed> {
 fn adds_the_shop(day: &mut Day) -> Result<(), Failed> {
     let shop = format!(r#"{{"shop":"{SHOP}","name":"Tverskaya 12"}}"#);
     match day.hub()?.add_shop(&shop) {
-        Err(error) if error.to_string().contains("exists") => Ok(()),
+        Err(error) if error.to_string().contains("already") => Ok(()),
         done => done.map(drop),
     }
 }
@@ -179,7 +179,7 @@ fn sells_once_more(day: &mut Day) -> Result<(), Failed> {
 /// The hub was put back by command: a new life begins, and the shop fills it.
 fn begins_a_life(day: &mut Day) -> Result<(), Failed> {
     if day.hub.is_none() {
-        day.hub = Some(Hub::restored(day.hub_place.folder(), Some(vfs::NAME))?);
+        day.hub = Some(Hub::restored(day.hub_place.folder(), Some(vfs::VFS))?);
         day.told(Side::Hub)?;
     }
     day.exchange()

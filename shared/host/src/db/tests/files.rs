@@ -163,11 +163,16 @@ fn a_log_that_was_left_is_recovered_and_said() {
         let from = open::beside(&fixture.path(), ending);
         std::fs::copy(from, open::beside(&crashed.path(), ending)).unwrap();
     }
+    let log = beside_wal(&crashed);
+    let (bytes, file) = (std::fs::read(&log).unwrap(), FileId::at(&log).unwrap());
 
     let recovered = crashed.open();
 
     assert!(recovered.opened().unclean);
     assert_eq!(count(&recovered), 1);
+    // A copy that was flushed: of the file itself nobody knows what of it is on the disk.
+    assert_eq!(std::fs::read(&log).unwrap(), bytes);
+    assert_ne!(FileId::at(&log).unwrap(), file);
 }
 
 #[test]
