@@ -133,6 +133,64 @@ async fn a_later_balances_file_verifies_and_a_person_adopts() {
 }
 
 #[tokio::test]
+async fn an_adopted_barcode_brings_the_card_that_the_file_told() {
+    let chain = Chain::start();
+    let mut shop = chain.shop("S001", &[]);
+    shop.open(
+        &chain,
+        &format!("barcode;qty;at\n{RING};10;2026-11-10 09:00:00\n"),
+    )
+    .await;
+    // A new barcode that nothing was booked of.
+    shop.import(
+        "check.csv",
+        format!(
+            "barcode;qty;article;name;size;price;at\n{RING};10;;;;;2026-11-12 09:00:00\n\
+             {STONE};3;K-77;Ring with a stone;17,5;45900,00;2026-11-12 09:00:00\n"
+        ),
+    )
+    .await;
+
+    shop.cli(&["diff", "adopt", STONE]).ok();
+
+    let at_hub = chain.on_hand(STONE, 3).await;
+    let at_shop = shop.cli(&["stock", STONE, "--json"]).ok().json();
+    for item in [&at_hub, &at_shop] {
+        let card = json!([item["article"], item["name"], item["attributes"]["size"]]);
+        assert_eq!(card, json!(["K-77", "Ring with a stone", "17,5"]), "{item}");
+    }
+    let prices = [&at_hub["levels"][0]["price"], &at_shop["price"]];
+    assert!(
+        prices
+            .iter()
+            .all(|price| price["amount"] == json!("45900.00")),
+        "{prices:?}"
+    );
+
+    // The card is in the log: a new PC has it from the hub.
+    chain.level_with(&shop).await;
+    shop.stop();
+    let code = chain.cli(&["shop", "recode", "S001", "--json"]).ok().json()["code"]
+        .as_str()
+        .expect("a code")
+        .to_owned();
+    std::fs::remove_dir_all(&shop.data).expect("the old disk is gone");
+    std::fs::create_dir(&shop.data).expect("a new folder");
+    shop.cli(&["enrol", "--hub", &shop.link.url, "--code", &code])
+        .ok();
+    shop.start();
+    until("the new PC to know the card", || async {
+        let known = shop.cli(&["stock", STONE, "--json"]);
+        if known.code == 0 && known.json()["article"] == json!("K-77") {
+            Ok(())
+        } else {
+            Err(known)
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_file_that_would_empty_a_balances_shop_is_held_until_a_person_says_so() {
     let chain = Chain::start();
     let shop = chain.shop("S001", &["--source", "balances"]);

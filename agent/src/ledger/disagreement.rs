@@ -295,9 +295,10 @@ pub(crate) fn adopt(
     let mut booked = Vec::new();
     for disagreement in found {
         let units = disagreement.stated.saturating_sub(disagreement.on_hand);
+        // What the file said of the piece: where it is new here, nobody else tells the hub.
         let details = Details {
             observed: Some(disagreement.stated),
-            ..Details::default()
+            ..log::own_words(desk.conn, barcode)?
         };
         let movement = Movement {
             kind: Kind::Adjustment,

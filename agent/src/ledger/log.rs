@@ -151,7 +151,7 @@ fn note_kind(conn: &Connection, movement: &Movement) -> Result<(), LedgerError> 
     }
     let speaks = matches!(
         movement.kind,
-        Kind::Opening | Kind::Balance | Kind::Receipt | Kind::Surplus
+        Kind::Opening | Kind::Balance | Kind::Receipt | Kind::Surplus | Kind::Adjustment
     );
     if speaks && !movement.rest.is_empty() {
         keep_words(conn, movement.barcode.as_str(), movement.at, &movement.rest)?;
@@ -192,6 +192,15 @@ pub(super) fn keep_words(
     conn.prepare_cached(WORDS)?
         .execute(params![barcode, at.0.max(stored_at), kept.to_bytes()])?;
     Ok(())
+}
+
+/// The shop's own words about a barcode and its price, to travel with a movement.
+pub(super) fn own_words(conn: &Connection, barcode: &Barcode) -> Result<Details, LedgerError> {
+    let stored: Option<Vec<u8>> = conn
+        .prepare_cached(STORED_WORDS)?
+        .query_row([barcode.as_str()], |row| row.get(1))
+        .optional()?;
+    Ok(Details::read(&stored.unwrap_or_default()))
 }
 
 /// Takes the last movement of a log out again: it moves to a branch.
