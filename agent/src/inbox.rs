@@ -170,6 +170,9 @@ impl Consumer for Taker {
                     disagreements = report.disagreements,
                     "a dropped file was taken"
                 );
+                if let Some(note) = report.wrong_digits_note() {
+                    tracing::warn!(file.path = %path.display(), "{note}");
+                }
                 if report.is_clean() {
                     Answer::Taken
                 } else {

@@ -227,3 +227,36 @@ async fn a_bad_file_that_stays_where_it_is_is_reported_once_however_often_the_ag
         .count();
     assert_eq!(again, 0);
 }
+
+#[tokio::test]
+async fn barcodes_with_a_wrong_check_digit_are_taken_counted_and_named() {
+    let chain = Chain::start();
+    let shop = chain.shop("S001", &[]);
+    // 2000018987150 should end with 5.
+    let balances = chain.path("balances.csv");
+    let text = format!("barcode;qty\n{RING};10\n2000018987150;3\n2000018987161;2\n");
+    std::fs::write(&balances, text).expect("a file");
+    let pos = chain.path("pos.csv");
+    let sales = (1..=7).map(|n| format!("sale;{n};1;2000018987150;1;;2026-11-20 10:0{n}:00\n"));
+    let sales = sales.collect::<Vec<_>>().concat();
+    let text = format!("{HEAD}sale;9;1;{RING};1;;2026-11-20 10:00:00\n{sales}");
+    std::fs::write(&pos, text).expect("a file");
+
+    let opened = shop.cli(&["import", balances.to_str().unwrap(), "--json"]);
+    let sold = shop.cli(&["import", pos.to_str().unwrap(), "--json"]);
+
+    assert_eq!(opened.ok().json()["wrong_check_digits"], json!(2));
+    assert!(
+        opened
+            .stderr
+            .contains("as they are: 2 (2000018987150, 2000018987161)"),
+        "{opened:?}"
+    );
+    assert_eq!(sold.ok().json()["wrong_check_digits"], json!(7));
+    assert!(
+        sold.stderr.contains("7 (line 3: 2000018987150, line 4")
+            && sold.stderr.contains("line 7: 2000018987150, …)"),
+        "{sold:?}"
+    );
+    chain.on_hand("2000018987161", 2).await;
+}

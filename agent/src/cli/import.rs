@@ -33,6 +33,7 @@ pub(super) struct Args {
 struct Total {
     counts: Counts,
     disagreements: u64,
+    wrong_check_digits: u64,
     waiting: u64,
     failed: bool,
 }
@@ -105,10 +106,10 @@ impl Total {
         self.counts.duplicates += report.counts.duplicates;
         self.counts.quarantined += report.counts.quarantined;
         self.disagreements += report.disagreements;
+        self.wrong_check_digits += report.wrong_check_digits();
         if report.is_clean() {
             report
                 .notes()
-                .iter()
                 .for_each(|note| out.note(format!("{}: {note}", report.name)));
         } else {
             out.note(report.text());
@@ -123,13 +124,14 @@ impl Total {
         } = self.counts;
         let Self {
             disagreements,
+            wrong_check_digits,
             waiting,
             ..
         } = self;
         if ctx.json {
             out.json(&json!({
                 "imported": imported, "duplicates": duplicates, "quarantined": quarantined,
-                "disagreements": disagreements, "waiting": waiting,
+                "disagreements": disagreements, "wrong_check_digits": wrong_check_digits, "waiting": waiting,
             }))?;
         } else {
             out.line(say!(

@@ -5,11 +5,9 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use vitrina_host::csv::{BadReason, CsvReader, Line};
 use vitrina_host::say;
-use vitrina_shared::Barcode;
-use vitrina_shared::barcode::CheckDigit;
 
 use super::line::LineText;
-use super::report::{self, BadLine};
+use super::report::{self, BadLine, WrongDigits};
 use super::{Context, IngestError, Pace, Report, half};
 use crate::core::now;
 use crate::ledger::file::{self, Counts};
@@ -39,7 +37,7 @@ struct Applied {
     /// Lines for which the job had no more time.
     rest: Vec<ReadLine>,
     has_no_receipt: bool,
-    wrong_digit: Option<Barcode>,
+    wrong_digits: WrongDigits,
 }
 
 /// What each job needs to know of the file.
@@ -88,6 +86,7 @@ pub(super) fn take(context: &Context<'_>) -> Result<Report, IngestError> {
         while !lines.is_empty() {
             let applied = apply(context, &of_file, &tills, lines)?;
             note(context, &mut report, &applied)?;
+            report.add_wrong_digits(applied.wrong_digits);
             report::add(&mut report.counts, applied.counts);
             applied.bad.into_iter().for_each(|bad| report.bad(bad));
             lines = applied.rest;
@@ -211,12 +210,8 @@ fn act(
 ) -> Result<Act, Invalid> {
     let said = text.said(shop, &of_file.name, Force::Rules)?;
     applied.has_no_receipt |= said.receipt.is_none();
-    if let Some(code) = said
-        .code
-        .as_ref()
-        .filter(|code| matches!(code.check_digit(), CheckDigit::Wrong { .. }))
-    {
-        applied.wrong_digit.get_or_insert_with(|| code.clone());
+    if let Some(code) = &said.code {
+        applied.wrong_digits.look_at(Some(line), code);
     }
     said.act(
         shop,
@@ -290,13 +285,6 @@ pub(super) fn in_words(refusal: &Refusal) -> String {
 /// What is said beside the counts, once each.
 fn note(context: &Context<'_>, report: &mut Report, applied: &Applied) -> Result<(), LedgerError> {
     let lang = report.lang();
-    if let Some(code) = &applied.wrong_digit {
-        report.note(say!(
-            lang,
-            "some barcodes have a wrong check digit, {code} for one; they are taken as they are",
-            "у некоторых штрихкодов неверная контрольная цифра, например {code}; они приняты как есть"
-        ));
-    }
     if !applied.has_no_receipt
         || context.wishes.dry_run
         || context.core.read(|conn| state::flag(conn, NO_RECEIPT))?

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use vitrina_host::output::Lang;
 use vitrina_host::{say, when};
-use vitrina_shared::TimeMs;
+use vitrina_shared::barcode::CheckDigit;
+use vitrina_shared::{Barcode, TimeMs};
 
 use crate::ledger::file::Counts;
 use crate::ledger::quarantine::Entry;
@@ -12,6 +13,8 @@ use crate::receipt::Invalid;
 
 /// How many bad lines a report names; the quarantine has them all.
 const MAX_LINES: usize = 1_000;
+/// How many lines with a wrong check digit are named.
+const MAX_WRONG_DIGITS: usize = 5;
 /// How much of a record is shown.
 const MAX_RECORD: usize = 200;
 
@@ -22,6 +25,57 @@ pub(crate) struct BadLine {
     pub(crate) code: Cow<'static, str>,
     pub(crate) message: String,
     pub(crate) record: String,
+}
+
+/// Lines whose barcode is not what GS1 would have printed: taken as they are, because shops print such codes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct WrongDigits {
+    count: u64,
+    /// With their lines, where they were read one by one.
+    first: Vec<(Option<u64>, Barcode)>,
+}
+
+impl WrongDigits {
+    /// A code that is taken.
+    pub(super) fn look_at(&mut self, line: Option<u64>, code: &Barcode) {
+        if matches!(code.check_digit(), CheckDigit::Wrong { .. }) {
+            self.count += 1;
+            self.name(line, code.clone());
+        }
+    }
+
+    fn name(&mut self, line: Option<u64>, code: Barcode) {
+        if self.first.len() < MAX_WRONG_DIGITS {
+            self.first.push((line, code));
+        }
+    }
+
+    fn add(&mut self, more: Self) {
+        self.count += more.count;
+        for (line, code) in more.first {
+            self.name(line, code);
+        }
+    }
+
+    fn note(&self, lang: Lang) -> Option<String> {
+        let Self { count, first } = self;
+        if first.is_empty() {
+            return None;
+        }
+        let named = first.iter().map(|(line, code)| match line {
+            Some(line) => say!(lang, "line {line}: {code}", "строка {line}: {code}"),
+            None => code.to_string(),
+        });
+        let mut named = named.collect::<Vec<_>>().join(", ");
+        if *count > first.len() as u64 {
+            named.push_str(", …");
+        }
+        Some(say!(
+            lang,
+            "barcodes with a wrong check digit, taken as they are: {count} ({named})",
+            "штрихкодов с неверной контрольной цифрой, приняты как есть: {count} ({named})"
+        ))
+    }
 }
 
 /// What became of a file.
@@ -35,6 +89,7 @@ pub(crate) struct Report {
     pub(crate) disagreements: u64,
     /// Why the file as a whole is held back.
     pub(crate) held: Option<String>,
+    wrong_digits: WrongDigits,
     bad: Vec<BadLine>,
     unnamed: u64,
     notes: Vec<String>,
@@ -50,6 +105,7 @@ impl Report {
             counts: Counts::default(),
             disagreements: 0,
             held: None,
+            wrong_digits: WrongDigits::default(),
             bad: Vec::new(),
             unnamed: 0,
             notes: Vec::new(),
@@ -96,9 +152,24 @@ impl Report {
         }
     }
 
+    /// Lines whose barcode has a wrong check digit.
+    pub(super) fn add_wrong_digits(&mut self, more: WrongDigits) {
+        self.wrong_digits.add(more);
+    }
+
+    /// How many lines have a barcode with a wrong check digit.
+    pub(crate) fn wrong_check_digits(&self) -> u64 {
+        self.wrong_digits.count
+    }
+
+    /// What is to be said of them.
+    pub(crate) fn wrong_digits_note(&self) -> Option<String> {
+        self.wrong_digits.note(self.lang)
+    }
+
     /// Everything that was noted.
-    pub(crate) fn notes(&self) -> &[String] {
-        &self.notes
+    pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
+        self.notes.iter().cloned().chain(self.wrong_digits_note())
     }
 
     pub(super) fn note_seen(&mut self, at: TimeMs) {
@@ -134,6 +205,7 @@ impl Report {
             bad.message = format!("{}: {}", part.name, bad.message);
             self.bad(bad);
         }
+        self.wrong_digits.add(part.wrong_digits);
         for note in part.notes {
             self.note(format!("{}: {note}", part.name));
         }
@@ -162,8 +234,8 @@ impl Report {
                 "задержан: {held}\nИз него ничего ещё не принято.\n"
             ));
         }
-        for note in &self.notes {
-            text.push_str(note);
+        for note in self.notes() {
+            text.push_str(&note);
             text.push('\n');
         }
         for BadLine {
@@ -280,6 +352,26 @@ mod tests {
             text.contains("imported 2, duplicates 0, quarantined 1"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn wrong_check_digits_are_counted_and_the_first_lines_named() {
+        let mut digits = WrongDigits::default();
+        for line in 2..10 {
+            digits.look_at(Some(line), &"2000018987150".parse().unwrap());
+        }
+        digits.look_at(None, &"2000018987155".parse().unwrap());
+        let mut report = report();
+
+        report.add_wrong_digits(digits);
+
+        assert_eq!(report.wrong_check_digits(), 8);
+        let text = report.text();
+        assert!(
+            text.contains("as they are: 8 (line 2: 2000018987150, line 3"),
+            "{text}"
+        );
+        assert!(text.contains("line 6: 2000018987150, …)"), "{text}");
     }
 
     #[test]

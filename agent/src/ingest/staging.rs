@@ -5,7 +5,7 @@ use vitrina_shared::registers::{Settings, Warehouse};
 use vitrina_shared::{Barcode, Condition, TimeMs};
 
 use super::held;
-use super::report::BadLine;
+use super::report::{BadLine, WrongDigits};
 use super::{Context, IngestError, Pace, Report, Taken, Unusable};
 use crate::core::{Core, now};
 use crate::ledger::LedgerError;
@@ -14,6 +14,8 @@ use crate::ledger::quarantine::{self, New, Origin};
 use crate::ledger::stage::{self, BalancesFile, Begun, Scope, StageNo, Stated};
 use crate::receipt::Invalid;
 
+/// How many codes are looked at together.
+const CODES: usize = 5_000;
 /// The most warehouses of which a file is remembered to speak.
 const MAX_WAREHOUSES: usize = 1_000;
 
@@ -240,6 +242,7 @@ fn conclude(
     no: StageNo,
     mut report: Report,
 ) -> Result<Taken, IngestError> {
+    report.add_wrong_digits(wrong_digits(context.core, no)?);
     let wish = Wish {
         opening: context.wishes.opening,
         force: false,
@@ -264,6 +267,23 @@ fn conclude(
             Err(context.incoming.failed(Unusable::OpenedBefore))
         }
         Verdict::Incomplete => Err(incomplete().into()),
+    }
+}
+
+/// The codes of a file that is put down, whenever it was read.
+fn wrong_digits(core: &Core, no: StageNo) -> Result<WrongDigits, LedgerError> {
+    let mut wrong = WrongDigits::default();
+    let mut after = String::new();
+    loop {
+        let from = std::mem::take(&mut after);
+        let (codes, last) = core.read(move |conn| stage::codes(conn, no, &from, CODES))?;
+        for code in &codes {
+            wrong.look_at(None, code);
+        }
+        match last {
+            Some(last) => after = last,
+            None => return Ok(wrong),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use vitrina_shared::movement::Details;
 use vitrina_shared::{Barcode, Condition, Money, TimeMs};
 
-use super::{Desk, LedgerError, uint};
+use super::{Desk, LedgerError, log, uint};
 
 const FIND: &str = "SELECT no, is_complete FROM stage WHERE key = ?1";
 const ADD_STAGE: &str =
@@ -16,6 +16,9 @@ const READ: &str =
     "SELECT name, at, whole, is_complete, elsewhere, verdict, done_barcode, done_condition,
     written, agreed, disagreements FROM stage WHERE no = ?1";
 const SET_VERDICT: &str = "UPDATE stage SET verdict = ?2 WHERE no = ?1";
+const CODES: &str =
+    "SELECT DISTINCT barcode, coalesce(scanned, barcode) FROM staged WHERE stage = ?1 AND barcode > ?2
+    ORDER BY barcode LIMIT ?3";
 const DROP_ROWS: &str = "DELETE FROM staged WHERE (stage, barcode, condition) IN
     (SELECT stage, barcode, condition FROM staged WHERE stage = ?1 LIMIT ?2)";
 const DROP_STAGE: &str = "DELETE FROM stage WHERE no = ?1";
@@ -196,6 +199,27 @@ pub(crate) fn finish(
     conn.prepare_cached(FINISH)?
         .execute(params![no.0, elsewhere, scope.bits()])?;
     Ok(())
+}
+
+/// The next codes of a file as they were written, behind a barcode; with the barcode behind which the next ones are.
+pub(crate) fn codes(
+    conn: &Connection,
+    no: StageNo,
+    after: &str,
+    limit: usize,
+) -> Result<(Vec<Barcode>, Option<String>), LedgerError> {
+    let mut query = conn.prepare_cached(CODES)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = query.query_map(params![no.0, after, limit], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+    })?;
+    let (mut codes, mut last) = (Vec::new(), None);
+    for row in rows {
+        let (barcode, code) = row?;
+        codes.push(log::barcode(&code)?);
+        last = Some(barcode);
+    }
+    Ok((codes, last))
 }
 
 /// Takes some of a file's lines away again, and the file with the last of them. Whether it is gone; call it until then.
