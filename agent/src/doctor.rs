@@ -10,8 +10,9 @@ use vitrina_host::say;
 
 use crate::core::{Core, now};
 use crate::inbox;
+use crate::ledger::LedgerError;
 use crate::ledger::numbers::{self, Numbers};
-use crate::ledger::{LedgerError, query, state};
+use crate::ledger::query::{self, BelowZero};
 use crate::situation::in_words;
 use crate::status;
 
@@ -69,12 +70,11 @@ pub(crate) async fn look(core: &Core, lang: Lang) -> Result<Vec<Finding>, Ledger
 
 fn look_here(core: &Core, lang: Lang) -> Result<Vec<Finding>, LedgerError> {
     let numbers = core.read(numbers::numbers)?;
-    let every = core.read(state::settings)?.source_every_ms;
     let mut findings = vec![
         clock(&numbers, lang),
         disk(core, lang),
         rights(core, lang),
-        source(&numbers, every, lang),
+        source(&numbers, lang),
         ledger(core, lang),
     ];
     findings.extend(folders(core, lang)?);
@@ -172,39 +172,41 @@ fn rights(core: &Core, lang: Lang) -> Finding {
     )
 }
 
-fn source(numbers: &Numbers, every: Option<i64>, lang: Lang) -> Finding {
+fn source(numbers: &Numbers, lang: Lang) -> Finding {
     if numbers.source != numbers.source_wanted {
+        let (now, wanted) = (numbers.source.word(), numbers.source_wanted.word());
         return Finding::ill(
             "source",
             say!(
                 lang,
-                "head office set another source of the books",
-                "в офисе выбран другой источник учёта"
+                "the books are kept by the rules of {now}, and head office set {wanted}",
+                "учёт ведётся по правилам {now}, а в офисе выбрано {wanted}"
             ),
             say!(
                 lang,
-                "vitrina-agent source follow",
-                "vitrina-agent source follow"
+                "vitrina-agent source follow, once the hub has everything: what is on hand stays",
+                "vitrina-agent source follow, когда хаб получит всё: остатки при этом не меняются"
             ),
         );
     }
-    let Some(as_of) = numbers.source_as_of else {
-        return Finding::well(
-            "source",
+    let found = numbers.source_as_of.map_or_else(
+        || {
             say!(
                 lang,
                 "the shop's 1C has not proved itself yet",
                 "1С магазина ещё не давала о себе знать"
-            ),
-        );
-    };
-    let minutes = now().since(as_of) / 60_000;
-    let found = say!(
-        lang,
-        "the shop's 1C proved itself {minutes} min ago",
-        "1С магазина давала о себе знать {minutes} мин. назад"
+            )
+        },
+        |as_of| {
+            let minutes = now().since(as_of) / 60_000;
+            say!(
+                lang,
+                "the shop's 1C proved itself {minutes} min ago",
+                "1С магазина давала о себе знать {minutes} мин. назад"
+            )
+        },
     );
-    if every.is_none_or(|every| now().since(as_of) <= every + every / 2) {
+    if !numbers.is_source_overdue(now()) {
         return Finding::well("source", found);
     }
     let advice = say!(
@@ -339,21 +341,34 @@ fn books(core: &Core, lang: Lang) -> Result<Vec<Finding>, LedgerError> {
             ),
         ));
     }
-    if let Some((barcode, units)) = &below.first {
-        let count = below.count;
-        findings.push(Finding::ill(
-            "below_zero",
-            say!(
-                lang,
-                "barcodes of which more was sold than was here: {count}, such as {barcode} ({units})",
-                "штрихкодов, проданных сверх остатка: {count}, например {barcode} ({units})"
-            ),
-            say!(
-                lang,
-                "look for a mistyped barcode or quantity (vitrina-agent sales); then book what came (vitrina-agent move receipt BARCODE) or what is there (move count BARCODE --qty N)",
-                "ищите ошибку в штрихкоде или количестве (vitrina-agent sales); затем запишите приход (vitrina-agent move receipt ШТРИХКОД) или пересчёт (move count ШТРИХКОД --qty N)"
-            ),
-        ));
-    }
+    findings.extend(below_zero(&below, lang));
     Ok(findings)
+}
+
+/// Barcodes of which more went than there was.
+fn below_zero(below: &BelowZero, lang: Lang) -> Option<Finding> {
+    let BelowZero { count, first } = below;
+    if *count == 0 {
+        return None;
+    }
+    let named = first
+        .iter()
+        .map(|(barcode, units)| format!("{barcode} ({units})"));
+    let mut named = named.collect::<Vec<_>>().join(", ");
+    if *count > first.len() as u64 {
+        named.push_str(", …");
+    }
+    Some(Finding::ill(
+        "below_zero",
+        say!(
+            lang,
+            "barcodes of which more was sold than was here: {count}: {named}",
+            "штрихкодов, проданных сверх остатка: {count}: {named}"
+        ),
+        say!(
+            lang,
+            "look for a mistyped barcode or quantity (vitrina-agent sales); then book what came (vitrina-agent move receipt BARCODE) or what is there (move count BARCODE --qty N)",
+            "ищите ошибку в штрихкоде или количестве (vitrina-agent sales); затем запишите приход (vitrina-agent move receipt ШТРИХКОД) или пересчёт (move count ШТРИХКОД --qty N)"
+        ),
+    ))
 }

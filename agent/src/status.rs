@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
+use vitrina_host::config::Period;
 use vitrina_host::output::Lang;
 use vitrina_host::{say, when};
 use vitrina_shared::TimeMs;
 use vitrina_shared::registers::Source;
 
-use crate::core::Core;
+use crate::core::{Core, now};
 use crate::ledger::LedgerError;
 use crate::ledger::numbers::{self, Numbers};
 use crate::situation::{HubState, Waiting};
@@ -39,6 +40,11 @@ pub(crate) struct Status {
     /// Who should, where a person has yet to change it.
     #[serde(skip_serializing_if = "Option::is_none")]
     source_wanted: Option<Source>,
+    /// The shop's 1C is silent for longer than head office expects.
+    source_overdue: bool,
+    /// How often it should prove itself.
+    #[serde(skip)]
+    source_every: Period,
     /// The time of the opening.
     opened_at: Option<String>,
     /// How many replicas have movements.
@@ -104,6 +110,7 @@ impl Status {
         unreachable: Vec<Unreachable>,
     ) -> Self {
         let time = |at: TimeMs| when::rfc3339_ms(at.0);
+        let source_overdue = numbers.is_source_overdue(now());
         Self {
             shop: numbers.shop.map(Into::into),
             replica: numbers.replica.map(|replica| replica.to_string()),
@@ -117,6 +124,13 @@ impl Status {
             source: numbers.source,
             source_wanted: (numbers.source != numbers.source_wanted)
                 .then_some(numbers.source_wanted),
+            source_overdue,
+            source_every: Period::from_millis(
+                numbers
+                    .source_every_ms
+                    .and_then(|every| every.try_into().ok())
+                    .unwrap_or_default(),
+            ),
             opened_at: numbers.opened_at.map(time),
             replicas: numbers.replicas,
             movements: numbers.movements,
@@ -133,6 +147,32 @@ impl Status {
         }
     }
 
+    fn source_in_words(&self, lang: Lang) -> String {
+        let now = self.source.word();
+        match self.source_wanted.map(Source::word) {
+            None => now.to_owned(),
+            Some(wanted) => say!(
+                lang,
+                "{now}; head office set {wanted}: vitrina-agent source follow changes it, and what is on hand stays",
+                "{now}; в офисе выбрано {wanted}: переключает vitrina-agent source follow, остатки не меняются"
+            ),
+        }
+    }
+
+    fn source_as_of_in_words(&self, lang: Lang) -> String {
+        let at = self.source_as_of.as_deref().unwrap_or("–");
+        let every = self.source_every;
+        if self.source_overdue {
+            say!(
+                lang,
+                "{at}, overdue: a sign of life is expected every {every}",
+                "{at}, просрочено: признак жизни ожидается каждые {every}"
+            )
+        } else {
+            at.to_owned()
+        }
+    }
+
     /// The same as lines for people: name and value.
     pub(crate) fn rows(&self, lang: Lang) -> Vec<[String; 2]> {
         let none = || "–".to_owned();
@@ -144,7 +184,8 @@ impl Status {
             row("hub", self.hub.word().to_owned()),
             row("pending", self.pending.to_string()),
             optional("last_exchange_at", &self.last_exchange_at),
-            optional("source_as_of", &self.source_as_of),
+            row("source", self.source_in_words(lang)),
+            row("source_as_of", self.source_as_of_in_words(lang)),
             optional("opened_at", &self.opened_at),
             row("quarantined", self.quarantined.to_string()),
             row("disagreements", self.disagreements.to_string()),

@@ -33,6 +33,16 @@ pub enum Source {
     Balances,
 }
 
+impl Source {
+    /// The word of commands and settings.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Movements => "movements",
+            Self::Balances => "balances",
+        }
+    }
+}
+
 /// How the shop answers a web hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

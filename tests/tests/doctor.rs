@@ -73,8 +73,75 @@ async fn doctor_names_what_waits_for_a_person_and_nothing_when_all_is_well() {
     assert_eq!(disagreements.name, "disagreements");
     assert!(disagreements.advice.contains("diff adopt"), "{found:?}");
     assert_eq!(below_zero.name, "below_zero");
-    let which = format!("2, such as {STONE} (-995)");
-    assert!(below_zero.found.contains(&which), "{found:?}");
+    let which = format!(": 2: {STONE} (-995), {MISTYPED} (-1)");
+    assert!(below_zero.found.ends_with(&which), "{found:?}");
+}
+
+#[tokio::test]
+async fn doctor_names_the_first_five_of_many_barcodes_below_zero() {
+    let chain = Chain::start();
+    let shop = chain.shop("S001", &[]);
+    let sales = (1..=7).map(|n| format!("sale;{n};1;MISTYPED-{n};{n};;2026-11-11 10:00:00\n"));
+    let sales = sales.collect::<Vec<_>>().concat();
+    shop.import("pos.csv", format!("{HEAD}{sales}")).await;
+
+    let (_, found) = ill(&shop);
+
+    let below = found.iter().find(|check| check.name == "below_zero");
+    let below = &below.expect("it is named").found;
+    assert!(
+        below.ends_with(": 7: MISTYPED-1 (-1), MISTYPED-2 (-2), MISTYPED-3 (-3), MISTYPED-4 (-4), MISTYPED-5 (-5), …"),
+        "{below}"
+    );
+}
+
+#[tokio::test]
+async fn status_and_doctor_say_that_the_1c_is_overdue_and_that_head_office_set_another_source() {
+    let chain = Chain::start();
+    let shop = chain.shop("S001", &["--source-every", "1s"]);
+    shop.open(
+        &chain,
+        &format!("barcode;qty;at\n{RING};10;2026-11-10 09:00:00\n"),
+    )
+    .await;
+
+    let told = until("the 1C to be overdue", || async {
+        let told = shop.cli(&["status"]).ok().stdout.clone();
+        if told.contains("overdue: a sign of life is expected every 1s") {
+            Ok(told)
+        } else {
+            Err(told)
+        }
+    })
+    .await;
+    assert!(!told.contains("head office set"), "{told}");
+    assert_eq!(shop.status()["source_overdue"], serde_json::json!(true));
+
+    chain
+        .cli(&["shop", "set", "S001", "--source", "balances"])
+        .ok();
+    until("status to name the other source", || async {
+        let told = shop.cli(&["status"]).ok().stdout.clone();
+        let named =
+            told.contains("movements; head office set balances: vitrina-agent source follow");
+        if named { Ok(()) } else { Err(told) }
+    })
+    .await;
+    let (_, found) = ill(&shop);
+    let source = found.iter().find(|check| check.name == "source");
+    let source = source.expect("it is named");
+    assert!(
+        source.found.contains("head office set balances"),
+        "{found:?}"
+    );
+    assert!(source.advice.contains("source follow"), "{found:?}");
+    let russian = vitrina_tests::process::command("vitrina-agent", &shop.data, &["status"])
+        .env("VITRINA_LANG", "ru")
+        .output()
+        .expect("it runs");
+    let russian = String::from_utf8_lossy(&russian.stdout).into_owned();
+    assert!(russian.contains("в офисе выбрано balances"), "{russian}");
+    assert!(russian.contains("просрочено"), "{russian}");
 }
 
 #[tokio::test]

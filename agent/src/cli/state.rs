@@ -156,7 +156,16 @@ pub(super) fn source(ctx: &Ctx, verb: &SourceVerb, out: &mut Out) -> anyhow::Res
             if ctx.json {
                 out.json(&shown)?;
             } else {
-                out.line(format!("{:?}, {:?}", source.effective, source.wanted).to_lowercase())?;
+                let (now, wanted) = (source.effective.word(), source.wanted.word());
+                out.line(if source.effective == source.wanted {
+                    now.to_owned()
+                } else {
+                    say!(
+                        out.lang(),
+                        "{now}; head office set {wanted}: source follow changes it",
+                        "{now}; в офисе выбрано {wanted}: переключает source follow"
+                    )
+                })?;
             }
             Ok(Exit::Done)
         }

@@ -39,6 +39,8 @@ pub(crate) struct Numbers {
     pub(crate) source_wanted: Source,
     /// The shop's 1C last proved itself.
     pub(crate) source_as_of: Option<TimeMs>,
+    /// How often it should, in milliseconds.
+    pub(crate) source_every_ms: Option<i64>,
     /// The time of the opening.
     pub(crate) opened_at: Option<TimeMs>,
     /// Open records in quarantine.
@@ -51,6 +53,16 @@ pub(crate) struct Numbers {
     pub(crate) ready_to_open: bool,
     /// What was put right of the rows, and what could not be.
     pub(crate) repairs: Repairs,
+}
+
+impl Numbers {
+    /// Whether the shop's 1C is silent for longer than it should be, as the hub judges it.
+    pub(crate) fn is_source_overdue(&self, now: TimeMs) -> bool {
+        self.source_every_ms.is_some_and(|every| {
+            self.source_as_of
+                .is_none_or(|as_of| now.since(as_of) > every + every / 2)
+        })
+    }
 }
 
 /// Reads them.
@@ -88,6 +100,7 @@ pub(crate) fn numbers(conn: &Connection) -> Result<Numbers, LedgerError> {
         source: source.effective,
         source_wanted: source.wanted,
         source_as_of: source.as_of,
+        source_every_ms: source.every_ms,
         opened_at: opened_at.map(TimeMs),
         quarantined: quarantine::count_open(conn)?,
         disagreements: disagreement::count(conn)?,

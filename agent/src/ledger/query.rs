@@ -22,13 +22,16 @@ const BELOW_ZERO: &str = "SELECT barcode, sum(units) FROM (
     SELECT barcode, p - n AS units FROM total UNION ALL SELECT barcode, -units FROM voided)
     GROUP BY barcode HAVING sum(units) < 0 ORDER BY barcode";
 
+/// How many of them are named.
+const BELOW_ZERO_NAMED: usize = 5;
+
 /// Barcodes of which more went than there was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BelowZero {
     /// How many there are.
     pub(crate) count: u64,
-    /// The first with its units.
-    pub(crate) first: Option<(String, i64)>,
+    /// The first of them with their units.
+    pub(crate) first: Vec<(String, i64)>,
 }
 
 /// A barcode with its numbers and words.
@@ -87,7 +90,9 @@ pub(crate) fn below_zero(conn: &Connection) -> Result<BelowZero, LedgerError> {
     for row in rows {
         let row = row?;
         found.count += 1;
-        found.first.get_or_insert(row);
+        if found.first.len() < BELOW_ZERO_NAMED {
+            found.first.push(row);
+        }
     }
     Ok(found)
 }

@@ -44,6 +44,8 @@ pub(crate) struct SourceState {
     pub(crate) wanted: Source,
     /// The shop's 1C last proved itself.
     pub(crate) as_of: Option<TimeMs>,
+    /// How often it should, in milliseconds.
+    pub(crate) every_ms: Option<i64>,
 }
 
 /// What the ledger holds of the hub's registers and feed.
@@ -100,10 +102,12 @@ pub(crate) fn source(conn: &Connection) -> Result<SourceState, LedgerError> {
     let (effective, as_of): (i64, Option<i64>) = conn
         .prepare_cached(SOURCE)?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let settings = settings(conn)?;
     Ok(SourceState {
         effective: source_of(effective),
-        wanted: settings(conn)?.source,
+        wanted: settings.source,
         as_of: as_of.map(TimeMs),
+        every_ms: settings.source_every_ms,
     })
 }
 
