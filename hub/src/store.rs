@@ -406,10 +406,17 @@ impl Store {
         }
     }
 
-    /// The records of one name, open or not.
-    pub(crate) async fn quarantined(&self, id: [u8; 16]) -> Result<Vec<QuarantineRow>, StoreError> {
+    /// The records whose names lie in a range, the open ones first; a thousand at most.
+    pub(crate) async fn quarantined(
+        &self,
+        range: ([u8; 16], [u8; 16]),
+    ) -> Result<Vec<QuarantineRow>, StoreError> {
         match self {
-            Self::Sqlite(store) => store.read(move |conn| heard::quarantined(conn, id)).await,
+            Self::Sqlite(store) => {
+                store
+                    .read(move |conn| heard::quarantined(conn, range))
+                    .await
+            }
         }
     }
 

@@ -263,6 +263,79 @@ async fn a_quarantined_record_is_listed_shown_retried_and_dropped_at_the_shop_an
 }
 
 #[tokio::test]
+async fn the_beginning_of_a_records_name_is_enough_where_it_names_one() {
+    let chain = Chain::start();
+    let shop = opened(&chain).await;
+    // So many bad lines that two names begin with the same four digits.
+    let lines = (1..=900).map(|n| format!("sale;{n};1;{RING};x;;2026-11-20 10:00:00\n"));
+    let lines = lines.collect::<Vec<_>>().concat();
+    shop.cli(&[
+        "import",
+        &file(&chain, "bad.csv", &format!("{HEAD}{lines}")),
+    ])
+    .ok();
+    let listed = until("head office to know them", || async {
+        let listed = chain.cli(&["quarantine", "list", "--json"]).ok().json();
+        match listed["items"].as_array() {
+            Some(items) if items.len() == 900 => Ok(listed),
+            other => Err(other.map(Vec::len)),
+        }
+    })
+    .await;
+    let items = listed["items"].as_array().cloned().unwrap_or_default();
+    let mut names: Vec<&str> = items
+        .iter()
+        .filter_map(|item| item["id"].as_str())
+        .collect();
+    names.sort_unstable();
+    let alike = names.windows(2).find(|pair| pair[0][..4] == pair[1][..4]);
+    let alike = alike.expect("900 names of 65,536 beginnings");
+    let alone = names
+        .iter()
+        .find(|name| names.iter().filter(|other| other[..4] == name[..4]).count() == 1)
+        .expect("most are alone");
+
+    for told in [
+        shop.cli(&["quarantine", "drop", &alike[0][..4]]),
+        chain.cli(&["quarantine", "drop", &alike[0][..4]]),
+    ] {
+        assert_eq!(told.code, 1, "{told:?}");
+        for name in alike {
+            assert!(told.stderr.contains(name), "{told:?}");
+        }
+        assert!(told.stderr.contains("give more digits"), "{told:?}");
+    }
+    assert_eq!(
+        shop.status()["quarantined"],
+        json!(900),
+        "nothing was dropped"
+    );
+    let beginning = alone[..4].to_uppercase();
+    for shown in [
+        shop.cli(&["quarantine", "show", &beginning, "--json"]),
+        chain.cli(&["quarantine", "show", &beginning, "--json"]),
+    ] {
+        assert_eq!(shown.ok().json()["id"], json!(alone));
+    }
+    let dropped = shop.cli(&["quarantine", "drop", &alike[1][..12], "--json"]);
+    assert_eq!(dropped.ok().json()["items"][0]["id"], json!(alike[1]));
+    // One of the two is left open, and it is meant.
+    let dropped = shop.cli(&["quarantine", "drop", &alike[0][..4], "--json"]);
+    assert_eq!(dropped.ok().json()["items"][0]["id"], json!(alike[0]));
+    assert_eq!(shop.status()["quarantined"], json!(898));
+    chain.cli(&["quarantine", "drop", &beginning]).ok();
+    until("the shop to have dropped it", || async {
+        let status = shop.status();
+        if status["quarantined"] == json!(897) {
+            Ok(())
+        } else {
+            Err(status)
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_name_of_no_record_is_a_failure_and_what_is_no_name_is_wrong_usage() {
     let chain = Chain::start();
     let shop = chain.shop("S001", &[]);

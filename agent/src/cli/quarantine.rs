@@ -1,10 +1,8 @@
 //! `quarantine`: records that were set aside.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde_json::{Value, json};
-use vitrina_host::output::{Exit, Out};
+use vitrina_host::output::{Exit, Lang, Out};
+use vitrina_host::sign::NamePrefix;
 use vitrina_host::{say, sign, when};
 
 use super::Ctx;
@@ -17,28 +15,8 @@ const PAGE: usize = 1_000;
 /// How much of a record fits into a table.
 const RECORD: usize = 100;
 
-/// The name of an entry.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct EntryId([u8; 16]);
-
-/// The text is no name of an entry.
-#[derive(Debug, thiserror::Error)]
-#[error("the name of an entry is 32 hexadecimal digits")]
-pub(super) struct NoEntryId;
-
-impl FromStr for EntryId {
-    type Err = NoEntryId;
-
-    fn from_str(text: &str) -> Result<Self, NoEntryId> {
-        sign::from_hex(text).map(Self).ok_or(NoEntryId)
-    }
-}
-
-impl fmt::Display for EntryId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&sign::hex(&self.0))
-    }
-}
+/// How many entries are named where a beginning fits several.
+const NAMED: usize = 10;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Verb {
@@ -46,30 +24,30 @@ pub(super) enum Verb {
     List,
     /// Shows one
     Show {
-        /// Its name
-        id: EntryId,
+        /// Its name, or the beginning of it
+        id: NamePrefix,
     },
     /// Tries again
     Retry {
-        /// Their names
+        /// Their names, or the beginnings of them
         #[arg(required = true)]
-        id: Vec<EntryId>,
+        id: Vec<NamePrefix>,
         /// Even though a rule holds them back
         #[arg(long)]
         force: bool,
     },
     /// Drops them
     Drop {
-        /// Their names
+        /// Their names, or the beginnings of them
         #[arg(required = true)]
-        id: Vec<EntryId>,
+        id: Vec<NamePrefix>,
     },
 }
 
 pub(super) fn quarantine(ctx: &Ctx, verb: &Verb, out: &mut Out) -> anyhow::Result<Exit> {
     match verb {
         Verb::List => list(ctx, out),
-        Verb::Show { id } => show(ctx, *id, out),
+        Verb::Show { id } => show(ctx, id, out),
         Verb::Retry { id, force } => {
             let force = if *force { Force::Anyway } else { Force::Rules };
             each(ctx, id, out, |id| {
@@ -132,8 +110,45 @@ fn list(ctx: &Ctx, out: &mut Out) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn show(ctx: &Ctx, id: EntryId, out: &mut Out) -> anyhow::Result<Exit> {
-    let Some(entry) = ctx.core.read(move |conn| quarantine::get(conn, &id.0))? else {
+/// The entry that a name or its beginning means; several are an error that names them.
+fn meant(ctx: &Ctx, name: &NamePrefix, lang: Lang) -> anyhow::Result<Option<Entry>> {
+    let range = name.range();
+    let mut found = ctx
+        .core
+        .read(move |conn| quarantine::between(conn, range, NAMED + 1))?;
+    let open = found
+        .iter()
+        .filter(|entry| entry.state == State::Open)
+        .count();
+    // What is decided already stands in nobody's way.
+    if found.len() <= 1 || open == 1 {
+        found.truncate(1);
+        return Ok(found.pop());
+    }
+    let mut lines: String = found.iter().take(NAMED).map(line_of).collect();
+    if found.len() > NAMED {
+        lines.push_str("\n  …");
+    }
+    anyhow::bail!(say!(
+        lang,
+        "several entries begin with {name}; give more digits:{lines}",
+        "с {name} начинаются несколько записей; укажите больше цифр:{lines}"
+    ))
+}
+
+/// A line that tells an entry from others.
+fn line_of(entry: &Entry) -> String {
+    let (id, file) = (sign::hex(&entry.id), entry.file.as_deref().unwrap_or("–"));
+    let (state, reason) = (word(entry.state), &entry.reason);
+    let line = entry.line.map(|line| format!(":{line}"));
+    format!(
+        "\n  {id} {state} {reason} {file}{}",
+        line.unwrap_or_default()
+    )
+}
+
+fn show(ctx: &Ctx, id: &NamePrefix, out: &mut Out) -> anyhow::Result<Exit> {
+    let Some(entry) = meant(ctx, id, out.lang())? else {
         out.note(say!(
             out.lang(),
             "there is no entry {id}",
@@ -167,14 +182,20 @@ type Came = (&'static str, Option<String>);
 
 fn each(
     ctx: &Ctx,
-    ids: &[EntryId],
+    names: &[NamePrefix],
     out: &mut Out,
     act: impl Fn([u8; 16]) -> anyhow::Result<Came>,
 ) -> anyhow::Result<Exit> {
+    // All before the first is decided: of a list with one unclear name nothing is done.
+    let mut ids = Vec::with_capacity(names.len());
+    for name in names {
+        ids.push((name, meant(ctx, name, out.lang())?.map(|entry| entry.id)));
+    }
     let mut items: Vec<Value> = Vec::new();
     let mut all_done = true;
-    for id in ids {
-        let (state, why) = act(id.0)?;
+    for (name, id) in ids {
+        let (state, why) = id.map_or(Ok(("not_found", None)), &act)?;
+        let id = id.map_or_else(|| name.to_string(), |id| sign::hex(&id));
         all_done &= matches!(state, "booked" | "dropped");
         if !ctx.json {
             out.line(format!(
@@ -184,7 +205,7 @@ fn each(
                     .unwrap_or_default()
             ))?;
         }
-        items.push(json!({"id": id.to_string(), "state": state, "message": why}));
+        items.push(json!({"id": id, "state": state, "message": why}));
     }
     if ctx.json {
         out.json(&json!({"items": items, "next_cursor": null}))?;

@@ -15,6 +15,9 @@ const SET_STATE: &str = "UPDATE quarantine SET state = ?2,
 const SET_MESSAGE: &str = "UPDATE quarantine SET message = ?2,
     changed = (SELECT max(changed) + 1 FROM quarantine) WHERE id = ?1 AND message <> ?2";
 const GET: &str = "SELECT id, changed, at, state, reason, message, file, line, record, retry FROM quarantine WHERE id = ?1";
+const BEGINNING: &str =
+    "SELECT id, changed, at, state, reason, message, file, line, record, retry FROM quarantine
+    WHERE id BETWEEN ?1 AND ?2 ORDER BY state, id LIMIT ?3";
 const LIST: &str =
     "SELECT id, changed, at, state, reason, message, file, line, record, retry FROM quarantine
     WHERE state = ?1 AND changed > ?2 ORDER BY changed LIMIT ?3";
@@ -189,6 +192,18 @@ pub(crate) fn list(
 /// One entry.
 pub(crate) fn get(conn: &Connection, id: &[u8; 16]) -> Result<Option<Entry>, LedgerError> {
     Ok(conn.prepare_cached(GET)?.query_row([id], read).optional()?)
+}
+
+/// Entries whose names lie in a range, the open ones first.
+pub(crate) fn between(
+    conn: &Connection,
+    (first, last): ([u8; 16], [u8; 16]),
+    limit: usize,
+) -> Result<Vec<Entry>, LedgerError> {
+    let mut query = conn.prepare_cached(BEGINNING)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = query.query_map(params![first, last, limit], read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Changes how an entry stands. Whether it changed.

@@ -1,12 +1,17 @@
 //! `quarantine list|show|retry|drop` and `diff list`, of every shop; the answer travels to the shop by the exchange.
 
+use anyhow::Context as _;
 use vitrina_host::output::Exit;
+use vitrina_host::sign::NamePrefix;
 use vitrina_host::{say, sign, when};
 use vitrina_shared::ShopId;
 
-use super::{Context, Usage};
+use super::Context;
 use crate::audit::By;
 use crate::store::{QuarantineRow, Verdict};
+
+/// How many records are named where a beginning fits several.
+const NAMED: usize = 10;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum QuarantineVerb {
@@ -18,16 +23,16 @@ pub(super) enum QuarantineVerb {
     },
     /// One record
     Show {
-        /// Its name
-        id: String,
+        /// Its name, or the beginning of it
+        id: NamePrefix,
         /// The shop, where several hold a record of that name
         #[arg(long)]
         shop: Option<ShopId>,
     },
     /// Lets the shop try a record again
     Retry {
-        /// Its name
-        id: String,
+        /// Its name, or the beginning of it
+        id: NamePrefix,
         /// Whatever holds it back
         #[arg(long)]
         force: bool,
@@ -37,8 +42,8 @@ pub(super) enum QuarantineVerb {
     },
     /// Lets the shop drop a record
     Drop {
-        /// Its name
-        id: String,
+        /// Its name, or the beginning of it
+        id: NamePrefix,
         /// The shop, where several hold a record of that name
         #[arg(long)]
         shop: Option<ShopId>,
@@ -66,10 +71,7 @@ pub(super) async fn run(verb: QuarantineVerb, mut context: Context<'_>) -> anyho
                 return Ok(Exit::Done);
             }
             let table = rows.into_iter().map(|row| {
-                let place = match (row.file, row.line) {
-                    (Some(file), Some(line)) => format!("{file}:{line}"),
-                    (file, _) => file.unwrap_or_default(),
-                };
+                let place = place(row.file.as_deref().unwrap_or_default(), row.line);
                 [
                     row.shop.to_string(),
                     row.id,
@@ -101,15 +103,37 @@ pub(super) async fn run(verb: QuarantineVerb, mut context: Context<'_>) -> anyho
     }
 }
 
-/// The record of a name. One file in two shops makes records of one name: then a person says whose he means.
+/// The record that a name or its beginning means. One file in two shops makes records of one name: then a person says
+/// whose he means.
 async fn one(
-    id: &str,
+    name: &NamePrefix,
     shop: Option<ShopId>,
     context: &Context<'_>,
 ) -> anyhow::Result<QuarantineRow> {
-    let mut rows = context.core.store.quarantined(id_of(id)?).await?;
+    let mut rows = context.core.store.quarantined(name.range()).await?;
     rows.retain(|row| shop.as_ref().is_none_or(|shop| row.shop == *shop));
+    let open = rows.iter().filter(|row| row.state == "open").count();
+    // What is decided already stands in nobody's way.
+    if name.whole().is_none() && open == 1 {
+        rows.truncate(1);
+    }
+    let Some(first) = rows.first() else {
+        anyhow::bail!(say!(
+            context.lang(),
+            "there is no record {name}",
+            "нет записи {name}"
+        ))
+    };
+    if rows.iter().any(|row| row.id != first.id) {
+        let lines = named(&rows);
+        anyhow::bail!(say!(
+            context.lang(),
+            "several records begin with {name}; give more digits:{lines}",
+            "с {name} начинаются несколько записей; укажите больше цифр:{lines}"
+        ))
+    }
     if rows.len() > 1 {
+        let id = &first.id;
         let shops: Vec<&str> = rows.iter().map(|row| row.shop.as_str()).collect();
         let shops = shops.join(", ");
         anyhow::bail!(say!(
@@ -118,18 +142,33 @@ async fn one(
             "запись {id} есть у {shops}: укажите --shop"
         ))
     }
-    match rows.pop() {
-        Some(row) => Ok(row),
-        None => anyhow::bail!(say!(
-            context.lang(),
-            "there is no record {id}",
-            "нет записи {id}"
-        )),
-    }
+    Ok(first.clone())
 }
 
-fn id_of(text: &str) -> Result<[u8; 16], Usage> {
-    sign::from_hex(text).ok_or_else(|| Usage("a record's name is 32 hexadecimal digits".to_owned()))
+/// The first records, a line each.
+fn named(rows: &[QuarantineRow]) -> String {
+    let mut lines: String = rows.iter().take(NAMED).map(line_of).collect();
+    if rows.len() > NAMED {
+        lines.push_str("\n  …");
+    }
+    lines
+}
+
+/// A line that tells a record from others.
+fn line_of(row: &QuarantineRow) -> String {
+    let QuarantineRow {
+        shop,
+        id,
+        state,
+        reason,
+        ..
+    } = row;
+    let place = place(row.file.as_deref().unwrap_or("–"), row.line);
+    format!("\n  {id} {shop} {state} {reason} {place}")
+}
+
+fn place(file: &str, line: Option<i64>) -> String {
+    line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"))
 }
 
 fn show(row: &QuarantineRow, context: &mut Context<'_>) -> anyhow::Result<Exit> {
@@ -160,17 +199,18 @@ fn show(row: &QuarantineRow, context: &mut Context<'_>) -> anyhow::Result<Exit> 
 }
 
 async fn decide(
-    (id, shop): (&str, Option<ShopId>),
+    (name, shop): (&NamePrefix, Option<ShopId>),
     verdict: Verdict,
     context: Context<'_>,
 ) -> anyhow::Result<Exit> {
-    let name = id_of(id)?;
-    let row = one(id, shop, &context).await?;
+    let row = one(name, shop, &context).await?;
+    let id = &row.id;
+    let whole = sign::from_hex(id).context("a name of 32 digits")?;
     let of = Some(row.shop.clone());
     if !context
         .core
         .store
-        .decide(By::CommandLine, name, of, verdict)
+        .decide(By::CommandLine, whole, of, verdict)
         .await?
     {
         anyhow::bail!(say!(

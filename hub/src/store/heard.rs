@@ -27,7 +27,8 @@ const QUARANTINE: &str = "SELECT shop.name, q.id, q.at, q.state, q.reason, q.mes
     WHERE q.state = 0 AND (?1 IS NULL OR shop.name = ?1) ORDER BY shop.name, q.at, q.id";
 const QUARANTINED: &str = "SELECT shop.name, q.id, q.at, q.state, q.reason, q.message, q.file, q.line, q.record, \
     (SELECT d.kind FROM decision AS d WHERE d.shop = q.shop AND d.target = q.id) \
-    FROM quarantine AS q JOIN shop ON shop.id = q.shop WHERE q.id = ?1";
+    FROM quarantine AS q JOIN shop ON shop.id = q.shop WHERE q.id BETWEEN ?1 AND ?2 \
+    ORDER BY q.state, q.id, shop.name LIMIT 1000";
 const FORGET_DISAGREEMENTS: &str = "DELETE FROM disagreement WHERE shop = ?1";
 const ADD_DISAGREEMENT: &str = "INSERT OR REPLACE INTO disagreement \
     (shop, barcode, condition, stated, on_hand, at, uncertain, file) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
@@ -258,13 +259,13 @@ pub(super) fn quarantine(
     Ok(records)
 }
 
-/// The records of one name: one, or the same one at several shops.
+/// The records whose names lie in a range, the open ones first: of one name one, or the same one at several shops.
 pub(super) fn quarantined(
     conn: &Connection,
-    id: [u8; 16],
+    (first, last): ([u8; 16], [u8; 16]),
 ) -> Result<Vec<QuarantineRow>, StoreError> {
     let mut statement = conn.prepare_cached(QUARANTINED)?;
-    let mut rows = statement.query([id])?;
+    let mut rows = statement.query([first, last])?;
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
         records.push(record(row)?);

@@ -4,6 +4,7 @@
 
 mod code;
 mod hash;
+mod prefix;
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use crate::os;
 
 pub use code::{CodeError, code_from_bytes, code_to_bytes};
 pub use hash::{Sha256, from_hex, hex, sha256, sha256_file, sha256_of};
+pub use prefix::{NamePrefix, NoNamePrefix};
 
 /// Why a key, tag or signature was not made or read.
 #[derive(Debug, thiserror::Error)]
