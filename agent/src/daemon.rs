@@ -97,6 +97,13 @@ impl Daemon {
         let failed = |source| DaemonError::Listen { listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        if !address.ip().is_loopback() {
+            tracing::warn!(
+                "the shop's network reaches the local API at {address}: whoever has a terminal's token sells there, and \
+                 tokens cross that network in the clear; --listen 127.0.0.1:{} keeps it to this PC",
+                address.port()
+            );
+        }
         let control = Control::bind(core.folder().path()).await?;
         if core.identity().is_some() {
             enrol::first_terminal(&core).await?;

@@ -2,8 +2,8 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use vitrina_tests::process::{Ended, Server, command, log_of, run};
-use vitrina_tests::{Chain, Shop, until};
+use vitrina_tests::process::{Ended, Server, command, command_in, log_of, logged, run};
+use vitrina_tests::{Chain, Shop, binaries, until};
 
 const RING: &str = "2000018987155";
 const BROOCH: &str = "2000018987162";
@@ -599,4 +599,91 @@ async fn one_file_held_in_two_shops_is_decided_at_the_hub_for_each_of_them() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn who_has_no_terminal_token_is_told_where_the_right_one_is() {
+    let chain = Chain::start();
+    let shop = opened(&chain).await;
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client");
+    let url = &shop.agent.as_ref().expect("it runs").url;
+
+    for key in ["", "Bearer wrong"] {
+        let call = http.get(format!("{url}/v1/stock/{RING}"));
+        let reply = call.header("authorization", key).send().await;
+        let reply = reply.expect("an answer");
+        assert_eq!(reply.status(), StatusCode::UNAUTHORIZED);
+        let problem: Value = reply.json().await.expect("a problem");
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains("terminal.token"), "{problem}");
+        assert!(
+            detail.contains("vitrina-agent terminal add NAME"),
+            "{problem}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_the_network_reaches_says_so_and_one_that_it_does_not_is_silent() {
+    let chain = Chain::start();
+    let mut shop = opened(&chain).await;
+    let said = "the shop's network reaches the local API at 0.0.0.0:";
+    assert!(!logged(&shop.data).contains(said));
+    shop.stop();
+
+    let listen = ["run", "--listen", "0.0.0.0:0"];
+    shop.agent = Some(Server::start("vitrina-agent", &shop.data, &listen));
+
+    assert!(logged(&shop.data).contains(said), "on stderr");
+    shop.stop();
+    let kept = std::fs::read_dir(shop.data.join("log"))
+        .expect("a log")
+        .flatten()
+        .map(|entry| std::fs::read_to_string(entry.path()).unwrap_or_default())
+        .collect::<String>();
+    assert!(kept.contains(said), "in the log");
+    assert!(kept.contains("in the clear"), "in the log");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_data_folder_of_somebody_else_is_named_with_the_account_and_the_cure() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let mode = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("rights");
+    };
+    mode(folder.path(), 0o755);
+    for program in ["vitrina-agent", "vitrina-hub"] {
+        let data = folder.path().join(format!("{program}.data"));
+        std::fs::create_dir(&data).expect("a folder");
+        // Where nobody else may look into the build's folder the program is reached by a copy.
+        let copy = folder.path().join(program);
+        std::fs::copy(binaries::folder().join(program), &copy).expect("a copy");
+        mode(&data, 0o555);
+        let mut command = command_in(folder.path(), program, &data, &["verify"]);
+        if std::fs::write(data.join("probe"), "").is_ok() {
+            // The administrator may write everywhere; nobody may not.
+            std::fs::remove_file(data.join("probe")).expect("the probe");
+            command.uid(65_534).gid(65_534);
+        }
+        let output = command.output().expect("it runs");
+
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        for part in [
+            "may not write into the data folder",
+            &data.display().to_string(),
+            "user ",
+            "give the folder",
+        ] {
+            assert!(said.contains(part), "{part} is not in {said}");
+        }
+        mode(&data, 0o755);
+    }
 }

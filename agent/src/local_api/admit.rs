@@ -61,7 +61,8 @@ impl Gate {
         Problem::new(
             StatusCode::UNAUTHORIZED,
             "unauthorized",
-            "give a terminal's token: Authorization: Bearer …",
+            "give a terminal's token: Authorization: Bearer …; the first one is in the file terminal.token of the agent's \
+             data folder, and vitrina-agent terminal add NAME makes one for a till",
         )
     }
 

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::os::{LockError, LockGuard, OsError};
+use crate::os::{self, LockError, LockGuard, OsError};
 use crate::output::{Lang, OutError};
 use crate::sign::SignError;
 
@@ -48,6 +48,20 @@ pub enum ControlError {
         data: PathBuf,
         /// Which process, when known.
         pid: Option<u32>,
+    },
+    /// Nothing can be written into the folder by this account.
+    #[error(
+        "{account} may not write into the data folder {}: run as the account that the folder belongs to, or give the \
+         folder with all that is in it to this one",
+        data.display()
+    )]
+    NotWritable {
+        /// The data folder.
+        data: PathBuf,
+        /// Who we are.
+        account: String,
+        /// What the system said.
+        source: io::Error,
     },
     /// The lock file cannot be made.
     #[error("cannot own the data folder")]
@@ -181,8 +195,14 @@ fn find_within(data: &Path, patience: Duration) -> Result<Place, ControlError> {
     let deadline = Instant::now() + patience;
     loop {
         let holder = match LockGuard::take(&data.join("lock")) {
-            Ok(lock) => return Ok(Place::Alone(lock)),
+            Ok(lock) => {
+                os::try_to_write(data).map_err(|source| not_writable(data, source))?;
+                return Ok(Place::Alone(lock));
+            }
             Err(LockError::Held { pid, .. }) => pid,
+            Err(LockError::Io { source, .. }) if is_forbidden(&source) => {
+                return Err(not_writable(data, source));
+            }
             Err(error) => return Err(error.into()),
         };
         // An address of another process is left over from a server that was killed.
@@ -202,6 +222,21 @@ fn find_within(data: &Path, patience: Duration) -> Result<Place, ControlError> {
             });
         }
         thread::sleep(PAUSE);
+    }
+}
+
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    )
+}
+
+fn not_writable(data: &Path, source: io::Error) -> ControlError {
+    ControlError::NotWritable {
+        data: data.to_path_buf(),
+        account: os::account(),
+        source,
     }
 }
 

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 pub use files::{
     create_private_dir, create_private_file, is_private, renew_file, replace_file, sync_dir,
-    write_secret,
+    try_to_write, write_secret,
 };
 pub use lock::{LockError, LockGuard};
 pub use moves::{move_into, move_into_after, place_copy, place_copy_after};

@@ -94,6 +94,28 @@ pub fn sync_dir(path: &Path) -> Result<(), OsError> {
     system::sync_dir(path).map_err(OsError::io("flush the folder", path))
 }
 
+/// Whether this account may make files in the folder; on a full disk it may.
+///
+/// # Errors
+///
+/// The system's, where it may not.
+pub fn try_to_write(folder: &Path) -> io::Result<()> {
+    let path = temporary_beside(&folder.join("lock"));
+    match system::create_secret(&path) {
+        Ok(_) => std::fs::remove_file(&path),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            ) =>
+        {
+            Err(error)
+        }
+        // What else is wrong shows itself where it matters.
+        Err(_) => Ok(()),
+    }
+}
+
 /// The folder `path` lies in; the current one for a bare name.
 pub(super) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
