@@ -13,6 +13,7 @@ use vitrina_host::db::{Check, DbError};
 use vitrina_host::drop::DropError;
 use vitrina_host::os;
 use vitrina_host::output::Lang;
+use vitrina_host::room;
 
 use crate::core::{Core, CoreError};
 use crate::enrol::{self, EnrolError};
@@ -23,7 +24,7 @@ use crate::sync;
 
 /// How often the high-water file follows the ledger while sales go on.
 const HIGH_WATER_EVERY: Duration = Duration::from_secs(1);
-/// How often it is looked whether the ledger still is where we write it.
+/// How often it is looked whether the ledger still is where we write it, and whether its disk has room.
 const WATCH_EVERY: Duration = Duration::from_mins(1);
 /// How long everything may take to come to its end; the whole stop is to last less than 5 s.
 const FAREWELL: Duration = Duration::from_secs(4);
@@ -157,6 +158,8 @@ async fn live(
                     tracing::error!("the ledger's file is gone: the agent stops before it takes a sale that would be lost");
                     return Ok((inbox, Err(DaemonError::LedgerGone)));
                 }
+                let data = core.folder().path().to_path_buf();
+                tokio::task::spawn_blocking(move || room::make_and_say(&data));
             }
             found = &mut pages, if !is_checked => {
                 is_checked = true;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use vitrina_host::db::Check;
 use vitrina_host::os;
 use vitrina_host::output::Lang;
+use vitrina_host::room;
 use vitrina_host::say;
 
 use crate::core::{Core, now};
@@ -18,8 +19,6 @@ use crate::status;
 
 /// A clock that is further off makes certificates fail and reports lie.
 const SKEW_MS: i64 = 60_000;
-/// Less room than this is said.
-const DISK_FREE: u64 = 512 << 20;
 
 /// One thing looked at.
 #[derive(Clone, Debug, Serialize)]
@@ -127,7 +126,7 @@ fn disk(core: &Core, lang: Lang) -> Finding {
         "{free} MiB of {total} MiB free",
         "свободно {free} из {total} МиБ"
     );
-    if space.free_bytes >= DISK_FREE {
+    if space.free_bytes >= room::NEARLY_FULL {
         return Finding::well("disk", found);
     }
     Finding::ill(
@@ -135,8 +134,8 @@ fn disk(core: &Core, lang: Lang) -> Finding {
         found,
         say!(
             lang,
-            "make room: without it no sale can be booked",
-            "освободите место: иначе продажи не запишутся"
+            "make room: without it no sale can be booked; old files of done/ and log/ are deleted meanwhile",
+            "освободите место: иначе продажи не запишутся; пока удаляются старые файлы из done/ и log/"
         ),
     )
 }

@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use vitrina_host::doorman::Doorman;
 use vitrina_host::pulse::Pulse;
+use vitrina_host::room;
 
 use crate::audit::{By, What};
 use crate::auth::Refusals;
@@ -33,6 +34,8 @@ const STOP_TIME: Duration = Duration::from_secs(4);
 /// How often the shops' freshness is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// So many looks lie between two at the disk's room: a minute.
+const LOOK_AT_DISK_EVERY: usize = 60;
 /// So many looks lie between two records of those who failed to prove who they are: an hour.
 const WRITE_FAILURES_EVERY: usize = 3_600;
 
@@ -173,6 +176,10 @@ async fn keep_looking(hub: Arc<Hub>) {
             );
         }
         hub.view.tidy(turn);
+        if turn.is_multiple_of(LOOK_AT_DISK_EVERY) {
+            let data = hub.core.data.path().to_path_buf();
+            tokio::task::spawn_blocking(move || room::make_and_say(&data));
+        }
         if turn.is_multiple_of(WRITE_FAILURES_EVERY) {
             write_failures(&hub).await;
         }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use vitrina_tests::process::{Server, log_of};
+use vitrina_tests::process::{Server, log_of, logged};
 use vitrina_tests::{Chain, binaries, until};
 
 const RING: &str = "2000018987155";
@@ -116,6 +116,70 @@ async fn a_full_hub_says_507_reads_go_on_and_what_waited_arrives_when_there_is_r
     std::fs::remove_file(filler).expect("it is removed");
     chain.on_hand(RING, 9).await;
     assert_eq!(chain.cli(&["verify"]).code, 0);
+    chain.stop_hub();
+}
+
+#[tokio::test]
+async fn on_a_nearly_full_disk_old_copies_and_logs_go_first_and_the_books_stay() {
+    let mut chain = Chain::start();
+    let mut shop = chain.shop("S001", &[]);
+    shop.open(
+        &chain,
+        &format!("barcode;qty;at\n{RING};10;2026-11-10 09:00:00\n"),
+    )
+    .await;
+    shop.stop();
+    chain.stop_hub();
+    let folders = [shop.data.clone(), chain.data()];
+    let mut disks = Vec::new();
+    for data in &folders {
+        for day in 1..=5 {
+            let done = data.join(format!("done/2020-01-0{day}"));
+            std::fs::create_dir_all(&done).expect("a folder");
+            std::fs::write(done.join("pos.csv"), "old").expect("a file");
+            let log = data.join(format!("log/2020-01-0{day}.log"));
+            std::fs::write(log, "old").expect("a file");
+        }
+        std::fs::create_dir_all(data.join("rejected")).expect("a folder");
+        std::fs::write(data.join("rejected/bad.csv"), "waits").expect("a file");
+        // Smaller than what is nearly full.
+        let Some(disk) = SmallDisk::under(data, 64 << 20) else {
+            println!("skipped: this machine does not let a test mount a small disk");
+            return;
+        };
+        disks.push(disk);
+    }
+
+    chain.start_hub();
+    shop.start();
+
+    for data in &folders {
+        until("the old files to go", || async {
+            let is_there = |name: &str| data.join(name).exists();
+            let old = ["done/2020-01-01", "done/2020-01-03", "log/2020-01-03.log"];
+            let left: Vec<_> = old.into_iter().filter(|name| is_there(name)).collect();
+            if left.is_empty() { Ok(()) } else { Err(left) }
+        })
+        .await;
+        assert!(data.join("rejected/bad.csv").exists());
+    }
+    assert!(
+        folders[1].join("done/2020-01-05/pos.csv").exists(),
+        "the newest stay"
+    );
+    assert!(logged(&shop.data).contains("the disk is nearly full"));
+    shop.sell("one", RING).await;
+    chain.on_hand(RING, 9).await;
+    let told = shop.cli(&["doctor"]);
+    assert!(
+        told.stdout.contains("old files of done/ and log/"),
+        "{told:?}"
+    );
+    assert_eq!(
+        (chain.cli(&["verify"]).code, shop.cli(&["verify"]).code),
+        (0, 0)
+    );
+    shop.stop();
     chain.stop_hub();
 }
 

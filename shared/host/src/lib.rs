@@ -22,6 +22,7 @@ pub mod output;
 pub mod package;
 pub mod problem;
 pub mod pulse;
+pub mod room;
 pub mod sign;
 pub mod stick;
 pub mod tally;
