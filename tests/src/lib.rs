@@ -18,6 +18,7 @@ pub mod fixtures;
 pub mod http;
 pub mod link;
 pub mod power;
+pub mod preload;
 pub mod process;
 pub mod sim;
 pub mod system;

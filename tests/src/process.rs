@@ -84,24 +84,25 @@ impl Server {
 
     /// The same with the binaries in another folder.
     pub fn start_in(folder: &Path, program: &str, data: &Path, args: &[&str]) -> Self {
+        Self::start_of(command_in(folder, program, data, args), data)
+    }
+
+    /// The same of a command that a test made.
+    pub fn start_of(mut command: Command, data: &Path) -> Self {
         let log = log_of(data);
         let file = std::fs::File::options()
             .create(true)
             .append(true)
             .open(&log)
             .unwrap();
-        let mut child = command_in(folder, program, data, args)
-            .stdout(Stdio::piped())
-            .stderr(file)
-            .spawn()
-            .unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(file).spawn().unwrap();
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         stdout.read_line(&mut line).unwrap();
         let Some(url) = line.trim().strip_prefix("ready ") else {
             let status = child.wait();
             let said = std::fs::read_to_string(&log).unwrap_or_default();
-            panic!("{program} is not ready: {line:?} {status:?}\n{said}");
+            panic!("{command:?} is not ready: {line:?} {status:?}\n{said}");
         };
         let url = url.to_owned();
         // Whatever else it prints must not block it.

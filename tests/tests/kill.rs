@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use vitrina_tests::process::Server;
+use vitrina_tests::files::copy_folder;
+use vitrina_tests::process::{Server, command};
 use vitrina_tests::sim::random::Random;
-use vitrina_tests::{Chain, Shop, until};
+use vitrina_tests::{Chain, Shop, binaries, preload, until};
 
 /// Pieces of each barcode at the opening: more than any till sells.
 const PIECES: i64 = 1_000_000;
@@ -264,7 +265,7 @@ async fn an_agent_killed_as_it_starts_starts_again() {
     shop.kill();
     let mut random = Random::new(6);
     for _ in 0..cycles(10) {
-        let child = vitrina_tests::process::command(
+        let child = command(
             "vitrina-agent",
             &shop.data,
             &["run", "--listen", "127.0.0.1:0"],
@@ -286,4 +287,70 @@ async fn an_agent_killed_as_it_starts_starts_again() {
     shop.sell("two", &barcode(1)).await;
     chain.on_hand(&barcode(1), PIECES - 2).await;
     assert_eq!(shop.cli(&["verify"]).code, 0);
+}
+
+/// The step of a ledger's schema, looked at in a copy, so that what the killed program left stays as it is. A step is
+/// there whole or not at all.
+#[cfg(target_os = "linux")]
+fn step_of(shop: &Shop, copy: &std::path::Path) -> i64 {
+    let _ = std::fs::remove_dir_all(copy);
+    copy_folder(&shop.data, copy);
+    let ledger = rusqlite::Connection::open(copy.join("ledger.sqlite3")).expect("a ledger");
+    let number = |sql: &str| -> i64 {
+        let read = ledger.query_row(sql, [], |row| row.get(0));
+        read.expect("a whole ledger")
+    };
+    let step = number("PRAGMA user_version");
+    let columns = "SELECT count(*) FROM pragma_table_info('state')
+        WHERE name IN ('stick_life', 'stick_pos', 'alert', 'alert_at')";
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'repair'";
+    let expected = if step > 1_000 { (4, 1) } else { (0, 0) };
+    assert_eq!((number(columns), number(tables)), expected, "{step}");
+    let sound = "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'";
+    assert_eq!(number(sound), 1);
+    step
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_agent_killed_before_any_change_of_its_files_while_it_migrates_goes_on_from_there() {
+    let old = binaries::workspace().join("fixtures/old/0.1.0");
+    let chain = Chain::start_on(|hub| copy_folder(&old.join("hub"), hub));
+    let mut shop = chain.shop_of("S001", &old.join("S001"));
+    let (copy, fresh) = (chain.path("copy"), chain.path("fresh"));
+    copy_folder(&shop.data, &fresh);
+    let stride = if cycles(0) > 0 { 1 } else { 3 };
+    let mut seen: BTreeMap<i64, u64> = BTreeMap::new();
+    for at in (1..).step_by(stride) {
+        std::fs::remove_dir_all(&shop.data).expect("the last round's folder");
+        copy_folder(&fresh, &shop.data);
+        // Not the server: it has no end by itself.
+        let mut starts = command("vitrina-agent", &shop.data, &["status"]);
+        preload::kill_at(&mut starts, "ledger.sqlite3", at);
+        let ended = starts.output().expect("it runs");
+        if ended.status.success() {
+            break;
+        }
+        assert_eq!(ended.status.code(), None, "{ended:?}");
+        *seen.entry(step_of(&shop, &copy)).or_default() += 1;
+
+        let verified = shop.cli(&["verify"]);
+        assert_eq!(verified.code, 0, "killed at {at}: {verified:?}");
+        assert!(step_of(&shop, &copy) > 1_000, "killed at {at}");
+        let own = shop.cli(&["stock", "2000018987155", "--json"]).ok().json();
+        assert_eq!(own["on_hand"], json!(4), "killed at {at}: {own}");
+    }
+
+    println!("killed so often, by the step that it left: {seen:?}");
+    assert!(
+        seen.len() == 2 && seen.values().all(|kills| *kills > 2),
+        "{seen:?}"
+    );
+    shop.start();
+    shop.sell("today", "2000018987155").await;
+    chain.on_hand("2000018987155", 3).await;
+    assert_eq!(
+        (chain.cli(&["verify"]).code, shop.cli(&["verify"]).code),
+        (0, 0)
+    );
 }
