@@ -103,8 +103,8 @@ fn clock(numbers: &Numbers, lang: Lang) -> Finding {
     }
     let advice = say!(
         lang,
-        "set this PC's clock, its date and its time zone; switch the time service on",
-        "исправьте часы, дату и часовой пояс этого компьютера; включите службу времени"
+        "set this PC's clock, its date and its time zone; switch the time service on; where every shop says so, it is the hub's clock",
+        "исправьте часы, дату и часовой пояс этого компьютера; включите службу времени; если так во всех магазинах, неверны часы хаба"
     );
     Finding::ill("clock", found, advice)
 }

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use vitrina_shared::TimeMs;
-use vitrina_shared::registers::Source;
+use vitrina_shared::freshness::age_ms;
 
 use crate::board::ShopCell;
 use crate::view::View;
@@ -141,7 +141,6 @@ impl Metrics {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one list of gauges")]
 fn register_shops(registry: &mut Registry, shops: &[Arc<ShopCell>], now: TimeMs) {
     let family = |registry: &mut Registry, name: &str, help: &str| {
         let family = ShopGauge::default();
@@ -196,8 +195,9 @@ fn register_shops(registry: &mut Registry, shops: &[Arc<ShopCell>], now: TimeMs)
                 family.get_or_create(&shop).set(value);
             }
         };
-        set(&lag, known.heard.complete.map(|at| seconds(now.since(at))));
-        set(&source, known.heard.source.map(|at| seconds(now.since(at))));
+        let age = |at: Option<TimeMs>| at.and_then(|at| age_ms(at, now)).map(seconds);
+        set(&lag, age(known.heard.complete));
+        set(&source, age(known.heard.source));
         if known.heard.exchange.is_some() {
             set(&pending, Some(count(known.health.pending)));
             set(&quarantined, Some(count(known.health.quarantined)));
@@ -207,10 +207,7 @@ fn register_shops(registry: &mut Registry, shops: &[Arc<ShopCell>], now: TimeMs)
         let labels = Info {
             shop: shop.shop.clone(),
             version: known.health.version.clone(),
-            source: match known.row.settings.source {
-                Source::Movements => "movements",
-                Source::Balances => "balances",
-            },
+            source: known.row.settings.source.word(),
             confidence: cell.confidence().word(),
         };
         info.get_or_create(&labels).set(1);

@@ -81,13 +81,13 @@ pub fn confidence(heard: &Heard, hours: &Hours, now: TimeMs, tz_offset_ms: i64) 
         if heard.complete.is_some_and(|complete| complete >= closing) && source_done {
             return Confidence::Closed;
         }
-        return if now.since(exchange) <= SILENCE_MS && source_done {
+        return if is_recent(exchange, now) && source_done {
             Confidence::Live
         } else {
             Confidence::Stale
         };
     }
-    let silent = now.since(exchange) > SILENCE_MS;
+    let silent = !is_recent(exchange, now);
     let overdue = heard.source_every_ms.is_some_and(|every| {
         heard
             .source
@@ -98,6 +98,19 @@ pub fn confidence(heard: &Heard, hours: &Hours, now: TimeMs, tz_offset_ms: i64) 
     } else {
         Confidence::Live
     }
+}
+
+/// Whether an exchange was a moment ago. One of the future was heard by a hub's clock that has been set back since: when
+/// that was nobody knows.
+fn is_recent(exchange: TimeMs, now: TimeMs) -> bool {
+    (-SILENCE_MS..=SILENCE_MS).contains(&now.since(exchange))
+}
+
+/// How long ago something was, in milliseconds; none where the hub's clock has been set back since and nobody knows.
+pub fn age_ms(at: TimeMs, now: TimeMs) -> Option<i64> {
+    Some(now.since(at))
+        .filter(|age| *age >= -SILENCE_MS)
+        .map(|age| age.max(0))
 }
 
 /// The moment up to which the shop is known: the earlier of what its log and its 1C prove. None where either never
@@ -137,6 +150,23 @@ mod tests {
             confidence(&heard(90_001, None), &always, NOON, 0),
             Confidence::Stale
         );
+    }
+
+    #[test]
+    fn what_was_heard_by_a_clock_that_was_set_back_since_is_not_live() {
+        let always = Hours::default();
+
+        assert_eq!(
+            confidence(&heard(-90_001, None), &always, NOON, 0),
+            Confidence::Stale
+        );
+        assert_eq!(
+            confidence(&heard(-5_000, None), &always, NOON, 0),
+            Confidence::Live
+        );
+        assert_eq!(age_ms(NOON.plus(-5), NOON), Some(5));
+        assert_eq!(age_ms(NOON.plus(5), NOON), Some(0));
+        assert_eq!(age_ms(NOON.plus(90_001), NOON), None);
     }
 
     #[test]

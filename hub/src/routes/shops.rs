@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 use vitrina_shared::TimeMs;
+use vitrina_shared::freshness::age_ms;
 
 use crate::board::ShopCell;
 use crate::error::ApiError;
@@ -41,8 +42,8 @@ fn shop_json(cell: &ShopCell, view: &View, now: TimeMs) -> Value {
         "city": settings.city,
         "type": settings.shop_type,
         "source": settings.source,
-        "lag_ms": heard.complete.map(|at| now.since(at)),
-        "source_age_s": heard.source.map(|at| now.since(at) / 1_000),
+        "lag_ms": heard.complete.and_then(|at| age_ms(at, now)),
+        "source_age_s": heard.source.and_then(|at| age_ms(at, now)).map(|ms| ms / 1_000),
         "confidence": confidence.word(),
         "as_of": as_of.map(time_text),
         "pending": heard.exchange.map(|_| health.pending),

@@ -350,7 +350,9 @@ fn hear(
         problems: brought.problems.clone(),
         ..last
     };
-    let (mut complete, mut source) = (before.complete, before.source);
+    // A clock that has been set back since knew of moments that are still to come.
+    let known = |at: Option<TimeMs>| at.map(|at| at.min(moment));
+    let (mut complete, mut source) = (known(before.complete), known(before.source));
     if let Some(health) = &brought.health {
         // What this exchange brought is not pending any more, but what it was refused is.
         let is_left = taken.replies.iter().any(|r| {
