@@ -1,9 +1,12 @@
 //! A shop's disk put back, and one shop on two disks: nothing lost, nothing doubled, nobody acts.
 
-use serde_json::json;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Value, json};
 use vitrina_tests::files::copy_folder;
-use vitrina_tests::process::Server;
-use vitrina_tests::{Chain, until};
+use vitrina_tests::process::{Server, run};
+use vitrina_tests::{Chain, Shop, until};
 
 const RING: &str = "2000018987155";
 
@@ -229,4 +232,165 @@ async fn a_write_ahead_log_that_was_deleted_after_a_crash_loses_nothing_the_hub_
         (chain.cli(&["verify"]).code, shop.cli(&["verify"]).code),
         (0, 0)
     );
+}
+
+/// The ids of the movements in a list that count.
+fn counting(list: &Value) -> Vec<String> {
+    let items = list.get("items").and_then(Value::as_array);
+    let counting = items
+        .into_iter()
+        .flatten()
+        .filter(|item| item.get("state") == Some(&json!("counts")));
+    let ids = counting.filter_map(|item| item.get("id").and_then(Value::as_str));
+    let mut ids: Vec<String> = ids.map(str::to_owned).collect();
+    ids.sort();
+    ids
+}
+
+/// So many sales at the hub and in the shop's own list: the same ones, each once.
+async fn each_sale_once(chain: &Chain, shop: &Shop, sales: usize) {
+    chain.level_with(shop).await;
+    until("hub and shop to list the same sales", || async {
+        let path = "/v1/movements?shop=S001&type=sale&limit=1000";
+        let at_hub = chain.office(path).await.body;
+        let at_hub = counting(&at_hub);
+        let at_shop = shop.cli(&["sales", "--json"]).ok().json();
+        let at_shop = counting(&at_shop);
+        let different: BTreeSet<_> = at_hub.iter().collect();
+        if at_hub == at_shop && at_hub.len() == sales && different.len() == sales {
+            Ok(())
+        } else {
+            Err((at_hub, at_shop))
+        }
+    })
+    .await;
+    assert_eq!(
+        (chain.cli(&["verify"]).code, shop.cli(&["verify"]).code),
+        (0, 0)
+    );
+}
+
+#[tokio::test]
+async fn monday_comes_back_at_shop_and_hub_and_in_the_1c_and_every_sale_counts_once() {
+    let mut chain = Chain::start();
+    let mut shop = chain.shop("S001", &[]);
+    shop.open(
+        &chain,
+        &format!("barcode;qty;at\n{RING};50;2026-11-02 09:00:00\n{STONE};50;2026-11-02 09:00:00\n"),
+    )
+    .await;
+    shop.sell("monday", RING).await;
+    chain.level_with(&shop).await;
+    shop.stop();
+    chain.stop_hub();
+    let (monday, hubs_monday) = (chain.path("monday"), chain.path("hub's monday"));
+    copy_folder(&shop.data, &monday);
+    copy_folder(&chain.data(), &hubs_monday);
+
+    // Tuesday: three sales at the till, two by file.
+    chain.start_hub();
+    shop.start();
+    for number in 0..3 {
+        shop.sell(&format!("tuesday {number}"), RING).await;
+    }
+    shop.import(
+        "tuesday.csv",
+        format!("{HEAD}sale;1;7;1;{RING};1;;2026-11-03 10:00:00\nsale;1;8;1;{RING};1;;2026-11-03 11:00:00\n"),
+    )
+    .await;
+    chain.on_hand(RING, 44).await;
+    each_sale_once(&chain, &shop, 6).await;
+    shop.stop();
+
+    // Wednesday: Monday's folder is put back, the line is cut, three sales; then the line comes back.
+    copy_folder(&monday, &shop.data);
+    shop.link.cut();
+    shop.start();
+    for number in 0..3 {
+        shop.sell(&format!("wednesday {number}"), RING).await;
+    }
+    assert_eq!(shop.status()["pending"], json!(3));
+    shop.link.mend();
+    chain.on_hand(RING, 41).await;
+    each_sale_once(&chain, &shop, 9).await;
+    let told = shop.cli(&["status"]).ok().stdout.clone();
+    assert!(
+        told.contains("this ledger was restored") && told.contains("counts once"),
+        "{told}"
+    );
+
+    thursday(&chain, &shop, &monday).await;
+    each_sale_once(&chain, &shop, 13).await;
+
+    // Friday: the hub's folder is Monday's, and the shop fills it again.
+    chain.stop_hub();
+    copy_folder(&hubs_monday, &chain.data());
+    chain.start_hub();
+    chain.on_hand(RING, 37).await;
+    each_sale_once(&chain, &shop, 13).await;
+
+    saturday(&chain, &mut shop, &monday).await;
+    each_sale_once(&chain, &shop, 14).await;
+}
+
+/// Monday's folder runs on a second machine beside the first, and both sell twice.
+async fn thursday(chain: &Chain, shop: &Shop, monday: &Path) {
+    let twin = chain.path("twin");
+    copy_folder(monday, &twin);
+    let second = Server::start("vitrina-agent", &twin, &["run", "--listen", "127.0.0.1:0"]);
+    for number in 0..2 {
+        shop.sell(&format!("thursday {number}"), RING).await;
+        let sold = run("vitrina-agent", &twin, &["move", "sale", RING]);
+        assert_eq!(sold.code, 0, "{sold:?}");
+    }
+    chain.on_hand(RING, 37).await;
+    until("head office to be told of the second machine", || async {
+        let told = chain.cli(&["shop", "show", "S001"]).ok().stdout.clone();
+        if told.contains("Two running machines") {
+            Ok(())
+        } else {
+            Err(told)
+        }
+    })
+    .await;
+    assert_eq!(second.stop(), 0);
+}
+
+/// Shop and 1C are Monday's. The 1C gives receipt 7 to a stone, and receipt 8 comes as it was: both contents of receipt 7
+/// are shown.
+async fn saturday(chain: &Chain, shop: &mut Shop, monday: &Path) {
+    shop.stop();
+    copy_folder(monday, &shop.data);
+    shop.link.cut();
+    shop.start();
+    shop.import(
+        "again.csv",
+        format!("{HEAD}sale;1;7;1;{STONE};1;;2026-11-03 10:30:00\nsale;1;8;1;{RING};1;;2026-11-03 11:00:00\n"),
+    )
+    .await;
+    shop.link.mend();
+    chain.on_hand(STONE, 49).await;
+    chain.on_hand(RING, 37).await;
+    until("shop and head office to see both contents", || async {
+        let lists = [
+            shop.cli(&["quarantine", "list", "--json"]).ok().json(),
+            chain.cli(&["quarantine", "list", "--json"]).ok().json(),
+        ];
+        let is_told = |list: &Value| {
+            let items = list.get("items").and_then(Value::as_array);
+            let Some([item]) = items.map(Vec::as_slice) else {
+                return false;
+            };
+            let record = item.get("record").map(Value::to_string).unwrap_or_default();
+            item.get("reason") == Some(&json!("receipt_conflict"))
+                && record.contains(RING)
+                && record.contains(STONE)
+        };
+        if lists.iter().all(is_told) {
+            Ok(())
+        } else {
+            Err(lists)
+        }
+    })
+    .await;
 }
