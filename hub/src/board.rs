@@ -273,6 +273,14 @@ impl Board {
             })
     }
 
+    /// How far the hub's own clock is ahead, by the word of the shops that are live; `None` where it is not known to be
+    /// wrong.
+    pub(crate) fn hub_clock_ahead_ms(&self) -> Option<i64> {
+        let cells = self.all().into_iter();
+        let live = cells.filter(|cell| cell.confidence() == Confidence::Live);
+        freshness::hub_clock_ahead_ms(live.map(|cell| cell.known().health.skew_ms))
+    }
+
     fn look_at(&self, cell: &ShopCell) {
         let looks = cell.look(&cell.known(), TimeMs(self.now.load(Ordering::Acquire)));
         self.beats.fetch_add(1, Ordering::AcqRel);

@@ -131,6 +131,13 @@ impl Metrics {
             "The feed's last position",
             cursor,
         );
+        let ahead = Gauge::<f64, AtomicU64>::default();
+        ahead.set(seconds(view.board.hub_clock_ahead_ms().unwrap_or(0)));
+        registry.register(
+            "vitrina_hub_clock_ahead_seconds",
+            "The hub's clock less that of most shops where it is wrong, else 0",
+            ahead,
+        );
         register_shops(&mut registry, &view.board.all(), now);
         let mut text = String::new();
         match encode(&mut text, &registry) {

@@ -160,12 +160,32 @@ fn metrics_front(hub: &Arc<Hub>) -> Front {
     }
 }
 
+/// What most shops say of the hub's clock, and what to do.
+pub(crate) fn wrong_clock(ahead_ms: i64) -> String {
+    let minutes = ahead_ms.unsigned_abs() / 60_000;
+    let side = if ahead_ms < 0 { "behind" } else { "ahead" };
+    format!(
+        "most shops say that the hub's own clock is {minutes} minutes {side}: set it; lags, ages and deadlines are wrong until then, \
+        stock is not"
+    )
+}
+
 /// Time alone makes a shop stale: looks once a second, and tells the feed's readers by a new position of the shop.
 async fn keep_looking(hub: Arc<Hub>) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut clock_is_right = true;
     for turn in 0.. {
         ticks.tick().await;
+        let ahead = hub.view.board.hub_clock_ahead_ms();
+        if ahead.is_none() != clock_is_right {
+            clock_is_right = ahead.is_none();
+            if let Some(ahead) = ahead {
+                tracing::error!("{}", wrong_clock(ahead));
+            } else {
+                tracing::info!("most shops say that the hub's clock is right again");
+            }
+        }
         let untold = hub.view.look(hub.core.now());
         if !untold.is_empty()
             && let Err(error) = hub.core.store.bump_shops(untold).await

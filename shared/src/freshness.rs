@@ -8,6 +8,12 @@ use crate::hours::Hours;
 /// A shop without a finished exchange for so long is stale.
 pub const SILENCE_MS: i64 = 90_000;
 
+/// A clock is wrong from so much on: no line and no two clocks that are set differ by as much.
+pub const WRONG_CLOCK_MS: i64 = 10 * 60_000;
+
+/// Fewer shops do not tell whose clock is the wrong one.
+const WITNESSES: usize = 3;
+
 /// How far a level can be relied on. Ordered: more is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -119,6 +125,24 @@ pub fn as_of(heard: &Heard) -> Option<TimeMs> {
     Some(heard.complete?.min(heard.source?))
 }
 
+/// How far the hub's own clock is ahead (negative: behind) by the word of its shops: more than half of them differ from it by
+/// [`WRONG_CLOCK_MS`] in the same direction. `skews` are the shops' clocks less the hub's.
+pub fn hub_clock_ahead_ms(skews: impl IntoIterator<Item = i64>) -> Option<i64> {
+    let mut skews: Vec<i64> = skews.into_iter().collect();
+    if skews.len() < WITNESSES {
+        return None;
+    }
+    skews.sort_unstable();
+    // Of an even number the one nearer to right: an alarm is to be sure.
+    let middle = [skews.len() / 2, (skews.len() - 1) / 2];
+    let median = middle
+        .iter()
+        .filter_map(|place| skews.get(*place))
+        .copied()
+        .min_by_key(|skew| skew.unsigned_abs())?;
+    (median.unsigned_abs() >= WRONG_CLOCK_MS.unsigned_abs()).then(|| median.saturating_neg())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,5 +235,18 @@ mod tests {
             confidence(&heard(closed_at + 1, Some(0)), &hours, NOON, 0),
             Confidence::Stale
         );
+    }
+
+    #[test]
+    fn most_shops_know_better_than_the_hub_and_a_few_do_not() {
+        const DAY: i64 = 86_400_000;
+
+        assert_eq!(hub_clock_ahead_ms([-DAY, -DAY + 5, -DAY - 5]), Some(DAY));
+        assert_eq!(hub_clock_ahead_ms([DAY, DAY, DAY, 0]), Some(-DAY));
+        assert_eq!(hub_clock_ahead_ms([DAY, DAY, 0, 0]), None);
+        assert_eq!(hub_clock_ahead_ms([DAY, 0, -DAY]), None);
+        assert_eq!(hub_clock_ahead_ms([DAY, DAY]), None);
+        assert_eq!(hub_clock_ahead_ms([i64::MIN; 3]), Some(i64::MAX));
+        assert_eq!(hub_clock_ahead_ms([]), None);
     }
 }

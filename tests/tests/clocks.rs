@@ -165,6 +165,42 @@ async fn what_a_clock_of_tomorrow_heard_is_not_live_when_it_is_set_right_and_the
 }
 
 #[tokio::test]
+async fn a_hub_is_told_by_its_shops_that_its_own_clock_is_wrong() {
+    let mut chain = Chain::start();
+    let shops = ["S001", "S002", "S003"].map(|name| chain.shop(name, &[]));
+    let clock = Clock::right(chain.path("clock"));
+    under(&mut chain, &clock);
+    let told = async |what: &str, is_so: &dyn Fn(Option<i64>) -> bool| {
+        until(what, || async {
+            // A sale each is an exchange each, at the clock of now.
+            for shop in &shops {
+                shop.cli(&["move", "surplus", RING]).ok();
+            }
+            let ahead = chain.office("/v1/shops").await.body["hub_clock_ahead_ms"].as_i64();
+            if is_so(ahead) { Ok(()) } else { Err(ahead) }
+        })
+        .await;
+    };
+    told("no word of a right clock", &|ahead| ahead.is_none()).await;
+
+    clock.jump(DAY_MS);
+    told("the hub to be a day ahead", &|ahead| {
+        ahead.is_some_and(|ahead| (ahead - DAY_MS).abs() < 60_000)
+    })
+    .await;
+    let lag = chain.cli(&["lag", "--max", "1d"]);
+    assert_eq!(lag.code, 3);
+    assert!(
+        lag.stderr.contains("the hub's own clock is 14") && lag.stderr.contains("ahead: set it"),
+        "{}",
+        lag.stderr
+    );
+
+    clock.jump(0);
+    told("the hub's clock to be right", &|ahead| ahead.is_none()).await;
+}
+
+#[tokio::test]
 async fn a_shop_whose_clock_is_years_off_and_jumps_sells_as_with_a_right_one() {
     let chain = Chain::start();
     let mut shop = chain.shop("S001", &[]);

@@ -17,6 +17,7 @@ use super::{Context, Usage};
 use crate::audit::{By, What};
 use crate::error::{ApiError, Code};
 use crate::routes::{explained_json, item_json, movement_json, shops_json, stock_list_json};
+use crate::server::wrong_clock;
 use crate::store::{MovementFilter, MovementRow};
 use crate::view::View;
 use crate::view::flat::Format;
@@ -293,6 +294,10 @@ pub(super) async fn lag(args: LagArgs, context: Context<'_>) -> anyhow::Result<E
     let shops = shops_json(&view, context.core.now());
     let list = items(&shops, "items");
     let is_late = |shop: &Value| args.max.is_some_and(|max| is_older(shop, max));
+    let ahead = shops.get("hub_clock_ahead_ms").and_then(Value::as_i64);
+    if let Some(ahead) = ahead {
+        context.out.note(wrong_clock(ahead));
+    }
     if context.json {
         context.out.json(&shops)?;
     } else {
@@ -328,11 +333,8 @@ pub(super) async fn lag(args: LagArgs, context: Context<'_>) -> anyhow::Result<E
         ];
         context.out.table(&headers, rows)?;
     }
-    Ok(if list.iter().any(is_late) {
-        Exit::Wrong
-    } else {
-        Exit::Done
-    })
+    let is_wrong = list.iter().any(is_late) || (args.max.is_some() && ahead.is_some());
+    Ok(if is_wrong { Exit::Wrong } else { Exit::Done })
 }
 
 /// Whether an open shop was not heard from for longer than that, or never.

@@ -29,7 +29,11 @@ pub(crate) fn shops_json(view: &View, now: TimeMs) -> Value {
         .iter()
         .map(|cell| shop_json(cell, view, now))
         .collect();
-    json!({ "items": items, "next_cursor": null })
+    json!({
+        "items": items,
+        "next_cursor": null,
+        "hub_clock_ahead_ms": view.board.hub_clock_ahead_ms(),
+    })
 }
 
 fn shop_json(cell: &ShopCell, view: &View, now: TimeMs) -> Value {
