@@ -3,77 +3,29 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use serde::Deserialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use vitrina_host::bodies::Bodies;
-use vitrina_host::config::Period;
-use vitrina_host::pulse::Patience;
 use vitrina_host::tally::{Tally, TooMuch};
 
-/// `[limits]` of `hub.toml`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Limits {
-    /// How long the head of a request may take to come.
-    pub(crate) head: Period,
-    /// How long a body may take to come; of an import, a piece of it.
-    pub(crate) body: Period,
-    /// How long an answer may lie untaken.
-    pub(crate) write: Period,
-    /// How long a connection may be idle between two requests.
-    pub(crate) idle: Period,
-    /// Connections at once; further ones wait in the system's queue.
-    pub(crate) connections: usize,
-    /// Connections at once of one address that have not shown who they are.
-    pub(crate) connections_per_address: usize,
+vitrina_host::limits! {
+    /// `[limits]` of `hub.toml`.
+    connections = 16_384,
+    connections_per_address = 256,
+    bodies_mib = 32,
     /// Addresses of reverse proxies, behind which everybody is: nothing is counted there. This machine when not said.
-    pub(crate) proxies: Option<Vec<IpAddr>>,
-    /// Calls without a valid key or signature that an address may make in a minute; then it is told to wait.
-    pub(crate) failures_per_minute: u32,
+    proxies: Option<Vec<IpAddr>> = None,
     /// Enrolments of an address that may fail in a minute; then none is looked at. Those that succeed are not counted.
-    pub(crate) failed_enrolments_per_minute: u32,
+    failed_enrolments_per_minute: u32 = 60,
     /// Exchanges of a device that may be refused in a minute; then none is looked at.
-    pub(crate) failed_exchanges_per_minute: u32,
+    failed_exchanges_per_minute: u32 = 20,
     /// Bytes of exchanges that a device may send in a minute, in MiB.
-    pub(crate) exchange_mib_per_minute: u32,
-    /// Exchanges that are merged at once, waiting for news not counted; further ones are told to come again.
-    pub(crate) merges: usize,
-    /// Memory for bodies that are on their way, in MiB; the first 16 KiB of each are free, more waits for room.
-    pub(crate) bodies_mib: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            head: Period::from_secs(10),
-            body: Period::from_secs(30),
-            write: Period::from_secs(30),
-            // One second more than browsers and pools keep.
-            idle: Period::from_secs(76),
-            connections: 16_384,
-            connections_per_address: 256,
-            proxies: None,
-            failures_per_minute: 20,
-            failed_enrolments_per_minute: 60,
-            failed_exchanges_per_minute: 20,
-            exchange_mib_per_minute: 256,
-            // More than a chain has shops: only what is no chain is turned away.
-            merges: 256,
-            bodies_mib: 32,
-        }
-    }
+    exchange_mib_per_minute: u32 = 256,
+    /// Exchanges that are merged at once, waiting for news not counted; further ones are told to come again. More than a
+    /// chain has shops: only what is no chain is turned away.
+    merges: usize = 256,
 }
 
 impl Limits {
-    /// How long a connection is waited for.
-    pub(crate) fn patience(&self) -> Patience {
-        Patience {
-            head: self.head.duration(),
-            quiet: self.idle.duration(),
-            write: self.write.duration(),
-        }
-    }
-
     /// Whether nothing is counted of this address.
     pub(crate) fn is_proxy(&self, address: IpAddr) -> bool {
         match &self.proxies {

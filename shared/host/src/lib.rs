@@ -14,6 +14,7 @@ pub mod db;
 pub mod depth;
 pub mod doorman;
 pub mod drop;
+mod limits;
 pub mod log;
 pub mod migrate;
 pub mod number;
