@@ -257,6 +257,10 @@ async fn enrolment_trusts_the_given_certificate_alone_and_a_refused_one_costs_no
         unknown.stderr.contains("issued the certificate") && unknown.stderr.contains("--ca"),
         "{unknown:?}"
     );
+    assert!(
+        !unknown.stderr.contains("ERROR"),
+        "a library says it too: {unknown:?}"
+    );
     let no_certificate = enrol(Some(&chain.path("key.pem")));
     assert_eq!(no_certificate.code, 1);
     assert!(

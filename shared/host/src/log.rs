@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use tracing::Subscriber;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
-use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
@@ -22,6 +22,9 @@ const FILES_MAX: usize = 14;
 /// How many lines may wait for the disk. The place for them is taken at the start (32 bytes each): the appender's own
 /// 128,000 would be a quarter of an idle agent's memory.
 const LINES_MAX: usize = 4_096;
+
+/// Says at every attempt that a certificate is not trusted. We say it once, with the cure.
+const VERIFIER: &str = "rustls_platform_verifier";
 
 /// Begins a colour.
 const ESCAPE: u8 = 0x1b;
@@ -167,9 +170,14 @@ fn daily_file(data: &Path) -> Result<(NonBlocking, WorkerGuard), LogError> {
 fn filter(level: Option<&str>, default: &str) -> Result<Targets, LogError> {
     let level = level.filter(|level| !level.trim().is_empty());
     let level = level.unwrap_or(default);
-    level.trim().parse().map_err(|source| LogError::Level {
+    let filter: Targets = level.trim().parse().map_err(|source| LogError::Level {
         level: level.to_owned(),
         source,
+    })?;
+    Ok(if level.contains(VERIFIER) {
+        filter
+    } else {
+        filter.with_target(VERIFIER, LevelFilter::OFF)
     })
 }
 
@@ -269,10 +277,25 @@ mod tests {
             filter(Some("info,x=loud"), "warn"),
             Err(LogError::Level { .. })
         ));
-        assert_eq!(filter(Some(" "), "warn").unwrap().to_string(), "warn");
+        let usual = filter(Some(" "), "warn").unwrap();
+        assert!(usual.would_enable("vitrina_agent", &tracing::Level::WARN));
+        assert!(!usual.would_enable("vitrina_agent", &tracing::Level::INFO));
         let listed = filter(Some("info,rusqlite=debug"), "warn").unwrap();
         assert!(listed.would_enable("rusqlite::statement", &tracing::Level::DEBUG));
         assert!(!listed.would_enable("vitrina_agent", &tracing::Level::DEBUG));
+    }
+
+    #[test]
+    fn a_library_that_repeats_what_we_say_once_is_silent_unless_it_is_named() {
+        let place = "rustls_platform_verifier::verification::others";
+        let hears = |level| {
+            filter(level, "info")
+                .unwrap()
+                .would_enable(place, &tracing::Level::ERROR)
+        };
+
+        assert!(!hears(None) && !hears(Some("trace")));
+        assert!(hears(Some("info,rustls_platform_verifier=error")));
     }
 
     #[test]
