@@ -205,6 +205,21 @@ impl Chain {
         shop
     }
 
+    /// The same, opened from a balances file that the hub has too.
+    pub async fn opened(&self, id: &str, balances: &str) -> Shop {
+        let shop = self.shop(id, &[]);
+        shop.open(self, balances).await;
+        shop
+    }
+
+    /// `verify` finds nothing wrong at the hub and at these shops.
+    pub fn balances_with<'s>(&self, shops: impl IntoIterator<Item = &'s Shop>) {
+        self.cli(&["verify"]).ok();
+        for shop in shops {
+            shop.cli(&["verify"]).ok();
+        }
+    }
+
     /// A shop whose agent's folder is a copy of `folder`, which the hub knows. It is not started.
     pub fn shop_of(&self, id: &str, folder: &Path) -> Shop {
         let shop = self.unborn(id);
@@ -349,6 +364,20 @@ impl Shop {
         let mut args = vec!["status"];
         args.push("--json");
         self.cli(&args).ok().json()
+    }
+
+    /// Waits until the agent says by this word why it does not speak to the hub, and gives it in its sentences.
+    pub async fn says_of_the_hub(&self, code: &str) -> String {
+        until(&format!("the agent to say {code}"), || async {
+            let hub = self.status()["hub"].clone();
+            let said = |name: &str| hub[name].as_str().unwrap_or_default();
+            if said("code") == code {
+                Ok(said("detail").to_owned())
+            } else {
+                Err(hub)
+            }
+        })
+        .await
     }
 
     /// Writes a file beside the drop folder and renames it in, as a careful POS does.

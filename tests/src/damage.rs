@@ -1,6 +1,9 @@
 //! Bytes of strangers: the kept corpus of the fuzzer, damaged in every way a careless or clever sender may think of.
 
+use sha2::{Digest, Sha256};
+
 use crate::binaries::workspace;
+use crate::http::Http;
 use crate::sim::random::Random;
 
 /// Numbers and marks at which readers break.
@@ -45,6 +48,47 @@ pub fn damaged(corpus: &[Vec<u8>], seed: u64) -> Vec<u8> {
         damage(&mut bytes, corpus, &mut random);
     }
     bytes
+}
+
+/// A right header around a body.
+pub fn framed(codec: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = b"VTRN\x01".to_vec();
+    bytes.extend_from_slice(&[codec, 0, 0]);
+    let length = u32::try_from(body.len()).unwrap();
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(&Sha256::digest(body));
+    bytes.extend_from_slice(&[0; 64]);
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// Posts damaged bodies over one connection: every answer names the caller's fault or does what was asked.
+pub fn post_all(http: &mut Http, target: &str, paths: &[&str], headers: &str, seeds: u64) {
+    let corpus = corpus(target);
+    let bodies = corpus
+        .iter()
+        .cloned()
+        .chain((0..seeds).map(|seed| damaged(&corpus, seed)));
+    for (number, body) in bodies.enumerate() {
+        for path in paths {
+            let key = format!("Idempotency-Key: {target}-{number}\r\n");
+            let reply = http.call("POST", path, &(key + headers), &body);
+            assert!(
+                (200..500).contains(&reply.status),
+                "{path}: {} {} to {body:?}",
+                reply.status,
+                reply.text()
+            );
+            if reply.status >= 400 {
+                let problem = reply.json();
+                let code = problem.get("code").and_then(|code| code.as_str());
+                assert!(
+                    code.is_some_and(|code| code != "internal_error"),
+                    "{path}: {problem}"
+                );
+            }
+        }
+    }
 }
 
 fn damage(bytes: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut Random) {

@@ -20,6 +20,7 @@ pub mod link;
 pub mod power;
 pub mod preload;
 pub mod process;
+pub mod raw;
 pub mod sim;
 pub mod system;
 pub mod vfs;

@@ -41,13 +41,6 @@ fn life(chain: &Chain) -> Value {
         .unwrap_or_default()
 }
 
-fn all_balance(chain: &Chain, shops: &[Shop]) {
-    assert_eq!(chain.cli(&["verify"]).code, 0);
-    for shop in shops {
-        assert_eq!(shop.cli(&["verify"]).code, 0, "{}", shop.id);
-    }
-}
-
 #[tokio::test]
 async fn a_hub_restored_by_command_is_refilled_by_its_shops() {
     let mut chain = Chain::start();
@@ -69,7 +62,7 @@ async fn a_hub_restored_by_command_is_refilled_by_its_shops() {
     reader_begins_anew(&chain, &old).await;
     shops[0].sell("wednesday", RING).await;
     chain.on_hand(RING, 17).await;
-    all_balance(&chain, &shops);
+    chain.balances_with(&shops);
 }
 
 #[tokio::test]
@@ -95,7 +88,7 @@ async fn a_hub_whose_folder_was_put_back_is_found_out_by_its_shops() {
     chain.on_hand(RING, 18).await;
     assert_eq!(life(&chain), json!(2));
     reader_begins_anew(&chain, &old).await;
-    all_balance(&chain, &shops);
+    chain.balances_with(&shops);
 }
 
 #[tokio::test]
@@ -130,7 +123,7 @@ async fn a_hub_whose_database_alone_was_put_back_knows_it_by_itself() {
         shop.link.mend();
     }
     chain.on_hand(RING, 19).await;
-    all_balance(&chain, &shops);
+    chain.balances_with(&shops);
 }
 
 #[tokio::test]
@@ -183,7 +176,7 @@ async fn a_hub_without_its_database_asks_before_it_begins_anew_and_is_refilled()
     reader_begins_anew(&chain, &old).await;
     shops[1].sell("two", RING).await;
     chain.on_hand(RING, 18).await;
-    all_balance(&chain, &shops);
+    chain.balances_with(&shops);
 }
 
 #[tokio::test]

@@ -1,16 +1,15 @@
 //! What answers in the hub's place: portals, and proxies that keep and change answers. The shop sells on, and
 //! nothing of it is believed.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use vitrina_tests::{Chain, Shop, until};
 
 const RING: &str = "2000018987155";
 
 /// A shop with its stock at the hub, so that what it brings next is a sale.
 async fn open(chain: &Chain) -> Shop {
-    let shop = chain.shop("S001", &[]);
-    shop.open(chain, &format!("barcode;qty\n{RING};50\n")).await;
-    shop
+    let balances = format!("barcode;qty\n{RING};50\n");
+    chain.opened("S001", &balances).await
 }
 
 /// An answer with a length.
@@ -21,15 +20,14 @@ fn answer(status: &str, kind: &str, body: &str) -> String {
     )
 }
 
-/// Waits until the agent says what it met, in words.
-async fn met(shop: &Shop, code: &str) -> String {
-    until(&format!("the agent to say {code}"), || async {
-        let hub = shop.status().get("hub").cloned().unwrap_or_default();
-        let said = |name| hub.get(name).and_then(Value::as_str).unwrap_or_default();
-        if said("code") == code {
-            Ok(said("detail").to_owned())
+/// A whole answer of the hub, as a proxy in the line would keep it.
+async fn kept_answer(shop: &Shop) -> Vec<u8> {
+    until("an answer of the hub", || async {
+        let kept = shop.link.last_answer();
+        if kept.starts_with(b"HTTP/1.1 200") {
+            Ok(kept)
         } else {
-            Err(hub)
+            Err(kept.len())
         }
     })
     .await
@@ -81,7 +79,7 @@ async fn a_portal_is_no_hub_and_what_it_was_told_is_told_again_to_the_hub() {
         shop.sell(&format!("beside a stranger {left}"), RING).await;
         left -= 1;
 
-        let said = met(&shop, code).await;
+        let said = shop.says_of_the_hub(code).await;
 
         assert!(said.contains(word), "{code}: {said}");
         assert_eq!(shop.status()["pending"], json!(1), "{code}");
@@ -98,15 +96,7 @@ async fn an_answer_that_a_proxy_kept_acknowledges_nothing_new() {
     shop.sell("one", RING).await;
     chain.on_hand(RING, 49).await;
     chain.level_with(&shop).await;
-    let kept = until("an answer of the hub", || async {
-        let kept = shop.link.last_answer();
-        if kept.starts_with(b"HTTP/1.1 200") {
-            Ok(kept)
-        } else {
-            Err(kept.len())
-        }
-    })
-    .await;
+    let kept = kept_answer(&shop).await;
     let head = String::from_utf8_lossy(&kept).to_lowercase();
     assert!(head.contains("cache-control: no-store"), "{head}");
 
@@ -135,21 +125,13 @@ async fn an_answer_that_a_proxy_kept_acknowledges_nothing_new() {
 async fn an_answer_that_a_proxy_changed_is_noticed_by_its_hash() {
     let chain = Chain::start();
     let shop = open(&chain).await;
-    let mut changed = until("an answer of the hub", || async {
-        let kept = shop.link.last_answer();
-        if kept.starts_with(b"HTTP/1.1 200") {
-            Ok(kept)
-        } else {
-            Err(kept.len())
-        }
-    })
-    .await;
+    let mut changed = kept_answer(&shop).await;
     *changed.last_mut().expect("a body") ^= 1;
 
     shop.link.answer_with(changed);
     shop.sell("beside a changed answer", RING).await;
 
-    met(&shop, "bad_frame").await;
+    shop.says_of_the_hub("bad_frame").await;
     assert_eq!(shop.status()["pending"], json!(1));
     shop.link.mend();
     chain.on_hand(RING, 49).await;

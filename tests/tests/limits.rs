@@ -1,20 +1,16 @@
 //! What is too long, too slow, packed or twofold is refused by name before it costs anything.
 
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use vitrina_tests::raw::{Door, SHORT, head, status};
 use vitrina_tests::system::handles;
-use vitrina_tests::{Chain, Shop, http, until};
+use vitrina_tests::{Chain, Shop, until};
 
 const RING: &str = "2000018987155";
-/// Times that no test waits for in vain, and no caller of a test either.
-const SHORT: &str = "[limits]\nhead = \"300ms\"\nbody = \"300ms\"\nwrite = \"300ms\"\n";
-/// Nothing here takes longer.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A hub and an agent with short times, and what a caller of each needs.
 struct Both {
@@ -31,18 +27,9 @@ impl Both {
         Self { chain, shop }
     }
 
-    /// The address, the secret, a path that reads and a path that takes a body of each.
-    fn each(&self) -> [(&str, String, &'static str, &'static str); 2] {
-        let agent = &self.shop.agent.as_ref().expect("running").url;
-        [
-            (
-                &self.chain.url,
-                self.chain.website.clone(),
-                "/v1/locations",
-                "/v1/stock/batch",
-            ),
-            (agent, token(&self.shop), "/v1/status", "/v1/movements"),
-        ]
+    /// The hub's door and the agent's.
+    fn each(&self) -> [Door; 2] {
+        [Door::of_hub(&self.chain), Door::of_agent(&self.shop)]
     }
 
     /// Both answer as ever, and sell.
@@ -53,46 +40,9 @@ impl Both {
     }
 }
 
-fn token(shop: &Shop) -> String {
-    let token = std::fs::read_to_string(shop.data.join("terminal.token")).expect("a token");
-    token.trim().to_owned()
-}
-
-fn line_to(url: &str) -> TcpStream {
-    let line = http::connect(url.strip_prefix("http://").expect("an address"), None);
-    line.set_read_timeout(Some(PATIENCE)).expect("a time");
-    line.set_write_timeout(Some(PATIENCE)).expect("a time");
-    line
-}
-
-/// Everything that comes until the other side closes; a closed line that still holds what we sent is reset.
-fn until_closed(line: &mut TcpStream) -> String {
-    let (mut all, mut piece) = (Vec::new(), [0; 4_096]);
-    loop {
-        match line.read(&mut piece) {
-            Ok(0) => break,
-            Ok(count) => all.extend_from_slice(piece.get(..count).unwrap_or_default()),
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
-            Err(error) => panic!("it is not closed: {error}; so far {all:?}"),
-        }
-    }
-    String::from_utf8_lossy(&all).into_owned()
-}
-
-/// Sends bytes and gives all that comes back until the line is closed.
-fn told(url: &str, bytes: &[u8]) -> String {
-    let mut line = line_to(url);
-    line.write_all(bytes).expect("it is taken");
-    until_closed(&mut line)
-}
-
-fn status(answer: &str) -> &str {
-    answer.split(' ').nth(1).unwrap_or("none")
-}
-
 /// A head of so many bytes in one header, and the status line that comes back.
-fn status_of_head(url: &str, path: &str, bytes: usize) -> String {
-    let mut line = line_to(url);
+fn status_of_head(door: &Door, path: &str, bytes: usize) -> String {
+    let mut line = door.line();
     let head = format!(
         "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: {}\r\n\r\n",
         "a".repeat(bytes)
@@ -107,20 +57,14 @@ fn status_of_head(url: &str, path: &str, bytes: usize) -> String {
         .to_owned()
 }
 
-/// A head that announces a body.
-fn head(path: &str, secret: &str, more: &str) -> String {
-    format!(
-        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {secret}\r\nContent-Type: application/json\r\n{more}\r\n"
-    )
-}
-
 #[tokio::test]
 async fn a_head_that_is_too_long_is_431_at_hub_and_agent() {
     let both = Both::start("");
 
-    for (url, ..) in both.each() {
-        assert!(status_of_head(url, "/healthz", 8_000).contains(" 200 "));
-        let refused = status_of_head(url, "/healthz", 40_000);
+    for door in both.each() {
+        let url = &door.url;
+        assert!(status_of_head(&door, "/healthz", 8_000).contains(" 200 "));
+        let refused = status_of_head(&door, "/healthz", 40_000);
         assert!(refused.contains(" 431 "), "{url}: {refused:?}");
     }
     both.are_well("after").await;
@@ -152,9 +96,10 @@ async fn a_body_that_is_too_long_is_413_at_hub_and_agent() {
 async fn ten_gigabytes_announced_are_refused_before_a_byte_of_them_comes() {
     let both = Both::start("");
 
-    for (url, secret, _, path) in both.each() {
-        let announced = head(path, &secret, "Content-Length: 10737418240\r\n");
-        let refused = told(url, announced.as_bytes());
+    for door in both.each() {
+        let url = &door.url;
+        let announced = door.post("Content-Length: 10737418240\r\n");
+        let refused = door.told(announced.as_bytes());
         assert_eq!(status(&refused), "413", "{url}: {refused}");
     }
     let erp = both
@@ -164,10 +109,8 @@ async fn ten_gigabytes_announced_are_refused_before_a_byte_of_them_comes() {
         .json();
     let erp = erp["key"].as_str().expect("a key");
     let path = "/v1/imports?name=offers.xml";
-    let refused = told(
-        &both.chain.url,
-        head(path, erp, "Content-Length: 10737418240\r\n").as_bytes(),
-    );
+    let refused = Door::of_hub(&both.chain)
+        .told(head(path, erp, "Content-Length: 10737418240\r\n").as_bytes());
     assert_eq!(status(&refused), "413", "{refused}");
     both.are_well("after").await;
 }
@@ -177,14 +120,11 @@ async fn a_body_without_length_or_end_is_cut_off_at_one_mebibyte() {
     let both = Both::start("");
     let piece = format!("10000\r\n{}\r\n", "x".repeat(0x1_0000));
 
-    for (url, secret, _, path) in both.each() {
-        let mut line = line_to(url);
-        let begin = head(path, &secret, "Transfer-Encoding: chunked\r\n");
-        line.write_all(begin.as_bytes()).expect("it is taken");
+    for door in both.each() {
+        let url = &door.url;
+        let begin = door.post("Transfer-Encoding: chunked\r\n");
         // As much as the system keeps on the way comes on top of the mebibyte.
-        let taken = (0..1_000)
-            .take_while(|_| line.write_all(piece.as_bytes()).is_ok())
-            .count();
+        let taken = door.pour(begin.as_bytes(), piece.as_bytes(), 1_000);
         assert!(taken < 1_000, "{url} took {taken} pieces of 64 KiB");
     }
     both.are_well("after").await;
@@ -194,11 +134,12 @@ async fn a_body_without_length_or_end_is_cut_off_at_one_mebibyte() {
 async fn half_a_head_is_closed_in_time_and_drops_buy_none() {
     let both = Both::start(SHORT);
 
-    for (url, ..) in both.each() {
-        assert_eq!(told(url, b"GET /healthz HTTP/1.1\r\nHo"), "", "{url}");
-        assert_eq!(told(url, b""), "", "{url}: who says nothing");
+    for door in both.each() {
+        let url = &door.url;
+        assert_eq!(door.told(b"GET /healthz HTTP/1.1\r\nHo"), "", "{url}");
+        assert_eq!(door.told(b""), "", "{url}: who says nothing");
 
-        let mut line = line_to(url);
+        let mut line = door.line();
         line.set_read_timeout(Some(Duration::from_millis(20)))
             .expect("a time");
         let dropped = (0..500)
@@ -216,12 +157,13 @@ async fn half_a_head_is_closed_in_time_and_drops_buy_none() {
 async fn half_a_body_is_answered_and_closed_in_time_and_drops_buy_none() {
     let both = Both::start(SHORT);
 
-    for (url, secret, _, path) in both.each() {
-        let half = head(path, &secret, "Content-Length: 1000\r\n") + "{\"barcodes\":[";
-        let refused = told(url, half.as_bytes());
+    for door in both.each() {
+        let url = &door.url;
+        let half = door.post("Content-Length: 1000\r\n") + "{\"barcodes\":[";
+        let refused = door.told(half.as_bytes());
         assert_eq!(status(&refused), "408", "{url}: {refused}");
 
-        let mut line = line_to(url);
+        let mut line = door.line();
         line.write_all(half.as_bytes()).expect("it is taken");
         line.set_read_timeout(Some(Duration::from_millis(20)))
             .expect("a time");
@@ -246,25 +188,20 @@ async fn an_answer_that_nobody_takes_is_given_up_in_time() {
         let _ = writeln!(balances, "20000189{number:05};1;K-{number};{name}");
     }
     both.shop.open(&both.chain, &balances).await;
-    let processes =
-        [&both.chain.hub, &both.shop.agent].map(|server| server.as_ref().expect("running").id());
     let paths = ["/v1/stock?limit=1000", "/v1/status"];
 
-    for (((url, secret, ..), path), process) in both.each().into_iter().zip(paths).zip(processes) {
-        let before = handles(process);
-        let ask = format!(
-            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {secret}\r\n\r\n"
-        );
-        let mut line = line_to(url);
+    for (door, path) in both.each().into_iter().zip(paths) {
+        let before = handles(door.process);
         // Asks on and on and takes nothing, until nobody listens any more.
-        let many = ask.repeat(1_000);
-        let asked = (0..2_000)
-            .take_while(|_| line.write_all(many.as_bytes()).is_ok())
-            .count();
-        assert!(asked < 2_000, "{url} answered {asked} thousand times");
-        drop(line);
+        let many = door.get(path).repeat(1_000);
+        let asked = door.pour(b"", many.as_bytes(), 2_000);
+        assert!(
+            asked < 2_000,
+            "{} answered {asked} thousand times",
+            door.url
+        );
         until("the line to be forgotten", || async {
-            let now = handles(process);
+            let now = handles(door.process);
             if now <= before { Ok(()) } else { Err(now) }
         })
         .await;
@@ -276,17 +213,16 @@ async fn an_answer_that_nobody_takes_is_given_up_in_time() {
 async fn a_request_of_two_lengths_is_400_and_what_follows_it_is_not_read() {
     let both = Both::start("");
 
-    for (url, secret, read, path) in both.each() {
-        let hidden = format!(
-            "GET {read} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {secret}\r\n\r\n"
-        );
+    for door in both.each() {
+        let url = &door.url;
+        let hidden = door.get(door.read);
         for lengths in [
             "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
             "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
             "transfer-encoding:chunked\r\nCONTENT-LENGTH:4\r\n",
         ] {
-            let both_ways = head(path, &secret, lengths) + "0\r\n\r\n" + &hidden;
-            let answer = told(url, both_ways.as_bytes());
+            let both_ways = door.post(lengths) + "0\r\n\r\n" + &hidden;
+            let answer = door.told(both_ways.as_bytes());
             assert_eq!(status(&answer), "400", "{url}: {answer}");
             assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{url}: {answer}");
         }
@@ -297,13 +233,13 @@ async fn a_request_of_two_lengths_is_400_and_what_follows_it_is_not_read() {
             "Transfer-Encoding: chunked, identity\r\n",
             "Transfer-Encoding: xchunked\r\n",
         ] {
-            let unclear = head(path, &secret, lengths) + "{}" + &hidden;
-            let answer = told(url, unclear.as_bytes());
+            let unclear = door.post(lengths) + "{}" + &hidden;
+            let answer = door.told(unclear.as_bytes());
             assert!(!answer.contains(" 200 "), "{url} {lengths:?}: {answer}");
         }
         // A body without a length ends the connection, wherever somebody else sees its end.
-        let lone = head(path, &secret, "Transfer-Encoding: chunked\r\n") + "2\r\n{}\r\n0\r\n\r\n";
-        let answer = told(url, (lone + &hidden).as_bytes());
+        let lone = door.post("Transfer-Encoding: chunked\r\n") + "2\r\n{}\r\n0\r\n\r\n";
+        let answer = door.told((lone + &hidden).as_bytes());
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{url}: {answer}");
     }
     both.are_well("after").await;
@@ -313,7 +249,8 @@ async fn a_request_of_two_lengths_is_400_and_what_follows_it_is_not_read() {
 async fn bytes_that_no_head_may_have_are_400_and_closed() {
     let both = Both::start("");
 
-    for (url, ..) in both.each() {
+    for door in both.each() {
+        let url = &door.url;
         for bad in [
             &b"GET /healthz HTTP/1.1\r\nBad Name: 1\r\n\r\n"[..],
             b"GET /healthz HTTP/1.1\r\nHost : x\r\n\r\n",
@@ -324,16 +261,16 @@ async fn bytes_that_no_head_may_have_are_400_and_closed() {
             b"GET /healthz HTTP/9.9\r\n\r\n",
             b"G\xffT /healthz HTTP/1.1\r\n\r\n",
         ] {
-            let answer = told(url, bad);
+            let answer = door.told(bad);
             assert_eq!(status(&answer), "400", "{url}: {bad:?}: {answer}");
         }
         // Whoever speaks HTTP/2 learns at once that nobody does here.
-        let preface = told(url, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+        let preface = door.told(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
         assert!(!preface.contains(" 200 "), "{url}: {preface}");
         let many = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n".to_owned()
             + &"X: y\r\n".repeat(1_000)
             + "\r\n";
-        assert_eq!(status(&told(url, many.as_bytes())), "431", "{url}");
+        assert_eq!(status(&door.told(many.as_bytes())), "431", "{url}");
     }
     both.are_well("after").await;
 }
@@ -344,29 +281,30 @@ async fn a_packed_body_is_415_whatever_its_head_says() {
     // `{}` by gzip, 20 bytes that are more than they look in a bomb.
     let packed = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xab\xae\x05\0\x43\xbf\xa6\xa3\x02\0\0\0";
     let import = "/v1/imports?name=offers.xml";
-    let admin = both.chain.admin.clone();
-    let mut calls: Vec<_> = both
-        .each()
-        .map(|(url, secret, _, path)| (url, secret, path))
-        .into();
-    calls.push((&both.chain.url, admin, import));
+    let mut doors = both.each().to_vec();
+    doors.push(Door {
+        secret: both.chain.admin.clone(),
+        write: import,
+        ..Door::of_hub(&both.chain)
+    });
 
-    for (url, secret, path) in calls {
+    for door in doors {
+        let path = door.write;
         for coding in ["gzip", "zstd", "br", "deflate", "gzip, gzip", "none"] {
             let lines = format!(
                 "Connection: close\r\nContent-Length: {}\r\nContent-Encoding: {coding}\r\n",
                 packed.len()
             );
-            let request = [head(path, &secret, &lines).as_bytes(), packed].concat();
-            let answer = told(url, &request);
+            let request = [door.post(&lines).as_bytes(), packed].concat();
+            let answer = door.told(&request);
             assert_eq!(status(&answer), "415", "{path} {coding}: {answer}");
         }
         if path == import {
             continue;
         }
         let lines = format!("Connection: close\r\nContent-Length: {}\r\n", packed.len());
-        let silent = [head(path, &secret, &lines).as_bytes(), packed].concat();
-        assert_eq!(status(&told(url, &silent)), "415", "{path}");
+        let silent = [door.post(&lines).as_bytes(), packed].concat();
+        assert_eq!(status(&door.told(&silent)), "415", "{path}");
     }
     both.are_well("after").await;
 }
@@ -375,11 +313,12 @@ async fn a_packed_body_is_415_whatever_its_head_says() {
 async fn json_of_more_than_sixteen_levels_is_400_and_sixteen_are_read() {
     let both = Both::start("");
 
-    for (url, secret, _, path) in both.each() {
+    for door in both.each() {
+        let path = door.write;
         for (levels, expected) in [(17, "400"), (100_000, "400"), (16, "422")] {
             let body = "[".repeat(levels) + &"]".repeat(levels);
             let lines = format!("Connection: close\r\nContent-Length: {}\r\n", body.len());
-            let answer = told(url, (head(path, &secret, &lines) + &body).as_bytes());
+            let answer = door.told((door.post(&lines) + &body).as_bytes());
             assert_eq!(status(&answer), expected, "{path} {levels}: {answer}");
         }
     }

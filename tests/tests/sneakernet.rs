@@ -14,9 +14,8 @@ const HEAD: &str = "type;till;receipt;line;barcode;qty;price;at\n";
 
 /// A shop with ten rings that the hub knows of, and then no line.
 async fn alone(chain: &Chain, id: &str) -> Shop {
-    let shop = chain.shop(id, &[]);
     let opening = format!("barcode;qty;at\n{RING};10;2026-11-01 09:00:00\n");
-    shop.open(chain, &opening).await;
+    let shop = chain.opened(id, &opening).await;
     shop.link.cut();
     shop
 }
@@ -36,15 +35,6 @@ fn export(chain: &Chain, shop: &Shop, name: &str) -> Value {
 fn import(chain: &Chain, name: &str) -> Value {
     let ended = chain.cli(&["frames", "import", &path(chain, name), "--json"]);
     ended.ok().json()
-}
-
-fn books_balance(chain: &Chain, shops: &[&Shop]) {
-    let hub = chain.cli(&["verify"]);
-    assert_eq!(hub.code, 0, "{hub:?}");
-    for shop in shops {
-        let own = shop.cli(&["verify"]);
-        assert_eq!(own.code, 0, "{own:?}");
-    }
 }
 
 fn refused(ended: &Ended, cure: &str) {
@@ -99,7 +89,7 @@ async fn a_shop_without_a_line_comes_by_stick_and_the_line_after_it_changes_noth
     chain.on_hand(RING, 7).await;
     assert_eq!(import(&chain, "one.stick")["merged"], json!(0));
     chain.on_hand(RING, 7).await;
-    books_balance(&chain, &[&shop]);
+    chain.balances_with([&shop]);
 }
 
 #[tokio::test]
@@ -133,7 +123,7 @@ async fn a_stick_that_comes_after_the_line_takes_nothing_back() {
 
     chain.on_hand(RING, 8).await;
     assert!(nothing_open().await.is_ok(), "the stick knew it as open");
-    books_balance(&chain, &[&shop]);
+    chain.balances_with([&shop]);
 }
 
 /// Puts the ledger back so that it cannot notice: the same file, the same machine, the mark beside it too.
@@ -201,7 +191,7 @@ async fn stick_of_a_forked_history_enters_under_its_branch_exactly_once() {
         }
     })
     .await;
-    books_balance(&chain, &[&shop]);
+    chain.balances_with([&shop]);
 }
 
 #[tokio::test]
@@ -238,7 +228,7 @@ async fn late_frame_after_restore_counts_once_and_says_nothing_of_the_shop_today
     shop.start();
     chain.level_with(&shop).await;
     chain.on_hand(RING, 8).await;
-    books_balance(&chain, &[&shop]);
+    chain.balances_with([&shop]);
 }
 
 #[tokio::test]
@@ -292,7 +282,7 @@ async fn a_stick_that_is_damaged_or_of_somebody_else_is_refused_whole() {
         "shop list",
     );
     assert_eq!(import(&chain, "good.stick")["merged"], json!(1));
-    books_balance(&chain, &[&shop, &neighbour]);
+    chain.balances_with([&shop, &neighbour]);
 }
 
 #[tokio::test]
@@ -390,7 +380,7 @@ async fn a_stick_of_the_hub_brings_settings_prices_and_acknowledgements_and_an_o
     shop.link.mend();
     chain.level_with(&shop).await;
     chain.on_hand(RING, 8).await;
-    books_balance(&chain, &[&shop]);
+    chain.balances_with([&shop]);
 }
 
 #[tokio::test]
@@ -429,7 +419,7 @@ async fn a_restored_shop_without_a_line_gets_its_history_back_by_stick() {
     export(&chain, &shop, "back.stick");
     assert_eq!(import(&chain, "back.stick")["merged"], json!(1));
     chain.on_hand(RING, 8).await;
-    books_balance(&chain, &[&shop]);
+    chain.balances_with([&shop]);
 }
 
 #[tokio::test]
@@ -468,7 +458,7 @@ async fn a_stick_whose_beginning_the_hub_lacks_asks_for_the_whole_or_is_taken_as
     shop.link.mend();
     chain.level_with(&shop).await;
     chain.on_hand(RING, 8).await;
-    books_balance(&chain, &[&shop]);
+    chain.balances_with([&shop]);
 }
 
 #[tokio::test]

@@ -4,11 +4,10 @@
 use std::panic::catch_unwind;
 
 use reqwest::StatusCode;
-use sha2::{Digest, Sha256};
 use vitrina_host::{cml, csv};
 use vitrina_shared::wire::{Answer, CONTENT_TYPE, EnrolAnswer, EnrolRequest, Request, frame};
 use vitrina_tests::Chain;
-use vitrina_tests::damage::{corpus, damaged};
+use vitrina_tests::damage::{corpus, damaged, framed, post_all};
 use vitrina_tests::http::Http;
 
 const RING: &str = "2000018987155";
@@ -24,18 +23,6 @@ fn read_all(target: &str, seeds: u64, read: impl Fn(&[u8]) + std::panic::RefUnwi
         let done = catch_unwind(|| read(&bytes));
         assert!(done.is_ok(), "{target}, seed {seed}: {bytes:?}");
     }
-}
-
-/// A right header around a body.
-fn framed(codec: u8, body: &[u8]) -> Vec<u8> {
-    let mut bytes = b"VTRN\x01".to_vec();
-    bytes.extend_from_slice(&[codec, 0, 0]);
-    let length = u32::try_from(body.len()).expect("it is short");
-    bytes.extend_from_slice(&length.to_le_bytes());
-    bytes.extend_from_slice(&Sha256::digest(body));
-    bytes.extend_from_slice(&[0; 64]);
-    bytes.extend_from_slice(body);
-    bytes
 }
 
 fn read_frame(bytes: &[u8]) {
@@ -96,35 +83,6 @@ fn no_damaged_commerceml_panics() {
     read_all("commerceml", 6_000, |bytes| {
         let _ = cml::check(bytes);
     });
-}
-
-/// Posts damaged bodies over one connection: every answer names the caller's fault or does what was asked.
-fn post_all(http: &mut Http, target: &str, paths: &[&str], headers: &str, seeds: u64) {
-    let corpus = corpus(target);
-    let bodies = corpus
-        .iter()
-        .cloned()
-        .chain((0..seeds).map(|seed| damaged(&corpus, seed)));
-    for (number, body) in bodies.enumerate() {
-        for path in paths {
-            let key = format!("Idempotency-Key: {target}-{number}\r\n");
-            let reply = http.call("POST", path, &(key + headers), &body);
-            assert!(
-                (200..500).contains(&reply.status),
-                "{path}: {} {} to {body:?}",
-                reply.status,
-                reply.text()
-            );
-            if reply.status >= 400 {
-                let problem = reply.json();
-                let code = problem.get("code").and_then(|code| code.as_str());
-                assert!(
-                    code.is_some_and(|code| code != "internal_error"),
-                    "{path}: {problem}"
-                );
-            }
-        }
-    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd};
 use reqwest::tls::{TlsInfo, Version};
 use reqwest::{Certificate, Client, ClientBuilder};
-use serde_json::{Value, json};
+use serde_json::json;
 use vitrina_tests::process::{logged, run};
 use vitrina_tests::{Chain, Shop, until};
 
@@ -67,24 +67,9 @@ async fn shown(chain: &Chain) -> Vec<u8> {
     info.peer_certificate().expect("a certificate").to_vec()
 }
 
-/// Waits until the agent says why it does not speak to the hub, and gives its words.
-async fn refuses(shop: &Shop, code: &str) -> String {
-    until(&format!("the agent to say {code}"), || async {
-        let hub = shop.status().get("hub").cloned().unwrap_or_default();
-        let said = |name| hub.get(name).and_then(Value::as_str).unwrap_or_default();
-        if said("code") == code {
-            Ok(said("detail").to_owned())
-        } else {
-            Err(hub)
-        }
-    })
-    .await
-}
-
 async fn open(chain: &Chain) -> Shop {
-    let shop = chain.shop("S001", &[]);
-    shop.open(chain, &format!("barcode;qty\n{RING};50\n")).await;
-    shop
+    let balances = format!("barcode;qty\n{RING};50\n");
+    chain.opened("S001", &balances).await
 }
 
 #[tokio::test]
@@ -177,7 +162,7 @@ async fn shows(names: &[&str], years: [i32; 2], key: Option<KeyPair>, code: &str
     chain.start_hub();
     let before = chain.last_exchange("S001");
 
-    let said = refuses(&shop, code).await;
+    let said = shop.says_of_the_hub(code).await;
     shop.sell("while nobody is trusted", RING).await;
     let (dialled, since) = (shop.link.dialled(), Instant::now());
     until("three more calls", || async {
@@ -335,7 +320,7 @@ async fn a_line_cut_in_the_handshake_or_before_the_answer_loses_nothing() {
         shop.link.cut_each_after(bytes);
         shop.sell(&format!("cut after {bytes}"), RING).await;
         left -= 1;
-        let said = refuses(&shop, "hub_unreachable").await;
+        let said = shop.says_of_the_hub("hub_unreachable").await;
         assert!(!said.is_empty());
         shop.link.mend();
         chain.on_hand(RING, left).await;
