@@ -103,6 +103,8 @@ pub(crate) struct Core {
     pub(crate) waiters: Arc<Waiters>,
     /// Turns to read large requests: one core is left to the database.
     pub(crate) reading: Semaphore,
+    /// Turns to search the view: more at once than there are processors take memory, and no less time.
+    pub(crate) searching: Arc<Semaphore>,
     /// What is counted.
     pub(crate) metrics: Arc<Metrics>,
     /// Who takes too much.
@@ -153,6 +155,7 @@ impl Core {
         store.listen(Box::new(move |head, changes| {
             publish(&to_view, head, changes);
         }));
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let core = Self {
             callers: Callers::new(&config.limits),
             config,
@@ -160,9 +163,8 @@ impl Core {
             store,
             keys: Keyring::default(),
             waiters,
-            reading: Semaphore::new(
-                std::thread::available_parallelism().map_or(1, |cores| cores.get().max(2) - 1),
-            ),
+            reading: Semaphore::new(cores.max(2) - 1),
+            searching: Arc::new(Semaphore::new(cores)),
             metrics: Arc::new(Metrics::default()),
             hub_key,
             token_key,

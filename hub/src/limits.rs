@@ -7,6 +7,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use vitrina_host::bodies::Bodies;
 use vitrina_host::tally::{Tally, TooMuch};
 
+use crate::server::untaken::Untaken;
+
 vitrina_host::limits! {
     /// `[limits]` of `hub.toml`.
     connections = 16_384,
@@ -23,6 +25,9 @@ vitrina_host::limits! {
     /// Exchanges that are merged at once, waiting for news not counted; further ones are told to come again. More than a
     /// chain has shops: only what is no chain is turned away.
     merges: usize = 256,
+    /// Memory for answers to one key that are not taken yet, in MiB; an answer of at most 16 KiB is free, one that does
+    /// not fit is told to come again.
+    answers_mib: u32 = 64,
 }
 
 impl Limits {
@@ -45,6 +50,8 @@ pub(crate) struct Callers {
     merges: Semaphore,
     /// Room for bodies.
     pub(crate) bodies: Bodies,
+    /// Room for answers.
+    pub(crate) untaken: Untaken,
 }
 
 impl Callers {
@@ -56,6 +63,7 @@ impl Callers {
             bytes: Tally::new(u64::from(limits.exchange_mib_per_minute) << 20),
             merges: Semaphore::new(limits.merges.min(Semaphore::MAX_PERMITS)),
             bodies: Bodies::new(limits.bodies_mib),
+            untaken: Untaken::new(limits.answers_mib),
         }
     }
 

@@ -31,6 +31,7 @@ use vitrina_host::tally::TooMuch;
 
 use crate::auth::{self, ADMIN, Access, ERP, OFFICE, OFFICE_OR_ERP, WEBSITE};
 use crate::error::{ApiError, Code};
+use crate::server::untaken::hold;
 use crate::server::{Hub, Peer, caught};
 
 pub(crate) use ask::Ask;
@@ -417,7 +418,11 @@ async fn watch(
             if guard.access == Access::Shop {
                 note_refusal(&guard.hub, &response);
             }
-            response
+            let Some(caller) = &caller else {
+                return response;
+            };
+            let peer = peer.as_ref().map(|Extension(peer)| peer);
+            hold(&guard.hub, caller, peer, response).unwrap_or_else(IntoResponse::into_response)
         }
         Ok(None) => ApiError::new(Code::InternalError, "").into_response(),
         Err(_) => ApiError::new(Code::NotReady, "the answer took too long").into_response(),

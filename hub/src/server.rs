@@ -3,6 +3,7 @@
 pub(crate) mod body;
 mod connection;
 pub(crate) mod tls;
+pub(crate) mod untaken;
 
 use std::future::Future;
 use std::io;

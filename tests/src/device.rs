@@ -12,6 +12,7 @@ use vitrina_shared::{Delta, Position, Qty, ReplicaId, Seq, TimeMs, Total};
 
 use vitrina_host::sign::{KeyPair, code_to_bytes};
 
+use crate::Chain;
 use crate::http::{Http, Reply};
 use crate::sim::random::Random;
 
@@ -157,6 +158,21 @@ impl Device {
         self.token = answer.token;
         self.life = answer.welcome.life;
     }
+}
+
+/// Adds so many shops to a chain, each with one piece of each of so many barcodes, at most 5,000; the barcodes.
+pub fn stock(chain: &Chain, shops: usize, barcodes: usize) -> Vec<String> {
+    let mut random = Random::new(1);
+    let barcodes: Vec<_> = (0..barcodes).map(|n| format!("30000189{n:05}")).collect();
+    let stock: Vec<_> = barcodes.iter().map(|code| (code.clone(), 1)).collect();
+    let mut line = Http::to(&chain.url);
+    for (shop, code) in chain.add_shops(shops) {
+        let mut device = Device::enrol(&mut line, &shop, &code, &mut random);
+        let (opening, _) = device.opening(&stock);
+        let answer = post(&mut line, "/v1/exchange", &opening);
+        device.heard(&answer);
+    }
+    barcodes
 }
 
 /// The frame that asks for a device's certificate.

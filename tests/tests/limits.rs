@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use vitrina_tests::device;
 use vitrina_tests::raw::{Door, SHORT, head, status};
 use vitrina_tests::system::handles;
 use vitrina_tests::{Chain, Shop, until};
@@ -207,6 +208,53 @@ async fn an_answer_that_nobody_takes_is_given_up_in_time() {
         .await;
     }
     both.are_well("after").await;
+}
+
+#[tokio::test]
+async fn who_takes_no_answers_gets_no_more_of_them_and_everybody_else_does() {
+    let chain = Chain::start_with("[limits]\nanswers_mib = 1\n");
+    device::stock(&chain, 1, 2_000);
+    let door = Door::of_hub(&chain);
+    let page = "/v1/stock?limit=1000";
+    assert_eq!(chain.get(page).await.status, StatusCode::OK);
+
+    // Each line asks for more than the system keeps on the way.
+    let many = door.get(page).repeat(50);
+    let lines: Vec<_> = (0..4)
+        .map(|_| {
+            let mut line = door.line();
+            line.write_all(many.as_bytes()).expect("it is taken");
+            line
+        })
+        .collect();
+    let refused = until("the key's room to be full", || async {
+        let reply = chain.get(page).await;
+        if reply.status == StatusCode::OK {
+            Err(reply.status)
+        } else {
+            Ok(reply)
+        }
+    })
+    .await;
+
+    assert_eq!(
+        (refused.status, refused.code()),
+        (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+        "{refused:?}"
+    );
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(chain.get("/v1/locations").await.status, StatusCode::OK);
+    assert_eq!(chain.office(page).await.status, StatusCode::OK);
+    drop(lines);
+    until("the room to be given back", || async {
+        let reply = chain.get(page).await;
+        if reply.status == StatusCode::OK {
+            Ok(())
+        } else {
+            Err(reply)
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Who may do what, in every combination: endpoints, methods, roles, devices, own and other shops, ended credentials.
 
+use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method, StatusCode};
@@ -9,7 +10,8 @@ use vitrina_shared::ReplicaId;
 use vitrina_shared::decide::Shown;
 use vitrina_shared::wire::v1::{CertificateV1, HelloV1};
 use vitrina_shared::wire::{CONTENT_TYPE, Positions, Request};
-use vitrina_tests::{Chain, Link, Shop, until};
+use vitrina_tests::raw::{Door, until_closed};
+use vitrina_tests::{Chain, Link, Shop, device, until};
 
 const RING: &str = "2000018987155";
 /// Revocation reaches everything within this.
@@ -340,6 +342,40 @@ async fn a_key_that_is_ended_while_it_waits_for_news_gets_none() {
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     let problem: Value = answer.json().await.expect("a problem");
     assert_eq!(problem["code"], json!("revoked"));
+}
+
+#[tokio::test]
+async fn a_key_that_is_ended_in_the_midst_of_a_long_answer_gets_no_more_of_it() {
+    let chain = Chain::start();
+    let barcodes = device::stock(&chain, 12, 2_000);
+    let door = Door::of_hub(&chain);
+    let asked = json!({"barcodes": barcodes.iter().take(500).collect::<Vec<_>>()}).to_string();
+    let batch = door.post(&format!("Content-Length: {}\r\n", asked.len())) + &asked;
+    // Longer than what the system keeps on the way.
+    let mut lines = [door.get("/v1/snapshot"), batch.repeat(20)].map(|ask| {
+        let mut line = door.line();
+        line.write_all(ask.as_bytes()).expect("it is taken");
+        line
+    });
+    for line in &mut lines {
+        let mut begin = [0; 15];
+        line.read_exact(&mut begin).expect("it is answered");
+        assert_eq!(&begin, b"HTTP/1.1 200 OK");
+    }
+
+    let revoked = Instant::now();
+    chain.cli(&["key", "revoke", "website"]).ok();
+
+    for line in &mut lines {
+        let rest = until_closed(line);
+        assert!(!rest.ends_with("\r\n0\r\n\r\n"), "it came to its end");
+        assert!(rest.len() > 1 << 16, "{}", rest.len());
+    }
+    assert!(
+        revoked.elapsed() < REVOKED_WITHIN,
+        "{:?}",
+        revoked.elapsed()
+    );
 }
 
 #[tokio::test]

@@ -1,16 +1,19 @@
 //! `GET /v1/articles/{article}` and `GET /v1/articles?id=`.
 
 use std::hash::{DefaultHasher, Hasher};
+use std::iter::once;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 
 use crate::error::{ApiError, Code};
 use crate::routes::Ask;
-use crate::routes::ask::{json_answer, mark, mark_as_of};
+use crate::routes::ask::{json_in_parts, mark, mark_as_of};
+use crate::routes::stock::bodies;
 use crate::server::Hub;
 use crate::view::json;
 use crate::view::ready::{Tag, Wanted, matches};
@@ -37,7 +40,7 @@ async fn article(hub: &Hub, ask: &Ask, article: &str) -> Result<Response, ApiErr
     let name = items.iter().find_map(|item| item.face().name.clone());
     let answers: Vec<_> = items
         .iter()
-        .map(|item| hub.view.answer(item, Wanted::default()))
+        .map(|item| hub.view.answer(item, Wanted::TAG))
         .collect();
     let as_of = answers.iter().filter_map(|answer| answer.as_of).min();
     let mut hash = DefaultHasher::new();
@@ -54,30 +57,18 @@ async fn article(hub: &Hub, ask: &Ask, article: &str) -> Result<Response, ApiErr
         mark(response.headers_mut(), false);
         response
     } else {
-        let mut out = Vec::with_capacity(
-            64 + answers
-                .iter()
-                .filter_map(|a| a.body.as_ref())
-                .map(|b| b.len() + 1)
-                .sum::<usize>(),
+        let mut begin = br#"{"article":"#.to_vec();
+        json::text(
+            &mut begin,
+            first.face().article.as_deref().unwrap_or(article),
         );
-        out.extend_from_slice(br#"{"article":"#);
-        json::text(&mut out, first.face().article.as_deref().unwrap_or(article));
-        out.extend_from_slice(br#","name":"#);
-        json::text_or_null(&mut out, name.as_deref());
-        out.extend_from_slice(br#","items":["#);
-        for (at, body) in answers
-            .iter()
-            .filter_map(|answer| answer.body.as_ref())
-            .enumerate()
-        {
-            if at > 0 {
-                out.push(b',');
-            }
-            out.extend_from_slice(body);
-        }
-        out.extend_from_slice(b"]}");
-        json_answer(&ask.headers, out)
+        begin.extend_from_slice(br#","name":"#);
+        json::text_or_null(&mut begin, name.as_deref());
+        begin.extend_from_slice(br#","items":["#);
+        let parts = once(Bytes::from(begin))
+            .chain(bodies(&hub.view, items))
+            .chain(once(Bytes::from_static(b"]}")));
+        json_in_parts(&ask.headers, parts)
     };
     response.headers_mut().insert(header::ETAG, tag.etag);
     mark_as_of(response.headers_mut(), as_of);

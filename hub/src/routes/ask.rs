@@ -18,9 +18,10 @@ use crate::audit::By;
 use crate::error::{ApiError, Code};
 use crate::feed::Cursor;
 use crate::keys::Principal;
+use crate::server::body::{PIECE_BYTES, made_while_taken};
 use crate::server::{Hub, Peer};
 use crate::view::json;
-use crate::view::ready::gzip;
+use crate::view::ready::{GZIP_LEVEL, gzip};
 
 /// The most bytes of a body but an import's.
 pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
@@ -240,13 +241,36 @@ pub(crate) fn json_answer(headers: &HeaderMap, body: impl Into<Bytes>) -> Respon
     let body: Bytes = body.into();
     let is_gzip = body.len() >= GZIP_FROM_BYTES && takes_gzip(headers);
     let body = if is_gzip { gzip(&body) } else { body };
-    let mut response = Response::new(Body::from(body));
+    json_response(Body::from(body), is_gzip)
+}
+
+fn json_response(body: Body, is_gzip: bool) -> Response {
+    let mut response = Response::new(body);
     mark(response.headers_mut(), is_gzip);
     response.headers_mut().insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
     response
+}
+
+/// An answer of JSON in parts. A short one is sent as one; a long one is made while it is taken, so that nobody has much of
+/// it who does not take it.
+pub(crate) fn json_in_parts(
+    headers: &HeaderMap,
+    mut parts: impl Iterator<Item = Bytes> + Send + Unpin + 'static,
+) -> Response {
+    let mut first = Vec::new();
+    while first.len() < PIECE_BYTES {
+        let Some(part) = parts.next() else {
+            return json_answer(headers, first);
+        };
+        first.extend_from_slice(&part);
+    }
+    let is_gzip = takes_gzip(headers);
+    let parts = std::iter::once(Bytes::from(first)).chain(parts);
+    let body = made_while_taken(parts, is_gzip.then_some(GZIP_LEVEL));
+    json_response(body, is_gzip)
 }
 
 /// An answer of something that writes itself as JSON.

@@ -1,15 +1,18 @@
 //! `POST /v1/stock/batch`.
 
 use std::collections::HashSet;
+use std::iter::once;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::error::ApiError;
 use crate::routes::Ask;
-use crate::routes::ask::{json_answer, mark_as_of};
+use crate::routes::ask::{json_in_parts, mark_as_of};
+use crate::routes::stock::bodies;
 use crate::server::Hub;
 use crate::view::json;
 use crate::view::ready::Wanted;
@@ -39,31 +42,24 @@ pub(crate) async fn batch(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respo
         .filter(|barcode| asked.insert(barcode.as_str()))
     {
         let Ok(item) = hub.view.find(barcode) else {
-            separate(&mut unknown);
+            if !unknown.is_empty() {
+                unknown.push(b',');
+            }
             json::text(&mut unknown, barcode);
             continue;
         };
         // Two of the names asked for may be of one item.
         if given.insert(item.barcode.clone()) {
-            let answer = hub.view.answer(&item, Wanted::default());
-            separate(&mut items);
-            items.extend_from_slice(&answer.body.unwrap_or_default());
+            let answer = hub.view.answer(&item, Wanted::TAG);
             as_of = [as_of, answer.as_of].into_iter().flatten().min();
+            items.push(item);
         }
     }
-    let mut out = Vec::with_capacity(32 + items.len() + unknown.len());
-    out.extend_from_slice(br#"{"items":["#);
-    out.append(&mut items);
-    out.extend_from_slice(br#"],"unknown":["#);
-    out.append(&mut unknown);
-    out.extend_from_slice(b"]}");
-    let mut response = json_answer(&headers, out);
+    let end = [br#"],"unknown":["#.as_slice(), &unknown, b"]}"].concat();
+    let parts = once(Bytes::from_static(br#"{"items":["#))
+        .chain(bodies(&hub.view, items))
+        .chain(once(end.into()));
+    let mut response = json_in_parts(&headers, parts);
     mark_as_of(response.headers_mut(), as_of);
     Ok(response)
-}
-
-fn separate(list: &mut Vec<u8>) {
-    if !list.is_empty() {
-        list.push(b',');
-    }
 }

@@ -1,29 +1,21 @@
 //! `GET /v1/changes` and `GET /v1/snapshot`: the copy that a website keeps.
 
-use std::io::Write as _;
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
-use bytes::Bytes;
 use flate2::Compression;
-use flate2::write::GzEncoder;
-use tokio::sync::mpsc;
 
 use crate::error::ApiError;
 use crate::feed::Cursor;
 use crate::routes::Ask;
 use crate::routes::ask::{json_answer, mark, mark_cursor, takes_gzip};
 use crate::server::Hub;
-use crate::server::body::Pieces;
+use crate::server::body::made_while_taken;
 use crate::view::flat::Format;
 use crate::view::json;
 use crate::view::snapshot::Snapshot;
-
-/// Pieces of a snapshot that wait for a slow reader; more are not made.
-const MAX_PIECES: usize = 2;
 
 /// What changed since a cursor.
 pub(crate) async fn changes(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
@@ -64,14 +56,13 @@ pub(crate) fn needs_since() -> ApiError {
     .with("snapshot", "/v1/snapshot")
 }
 
-/// Everything, piece by piece.
+/// Everything, made while it is taken.
 pub(crate) async fn snapshot(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
     let format = format(&ask.headers);
     let is_gzip = takes_gzip(&ask.headers);
     let (cursor, snapshot) = Snapshot::begin(&hub.view, format);
-    let (to, pieces) = mpsc::channel(MAX_PIECES);
-    tokio::task::spawn_blocking(move || send(snapshot, is_gzip, &to));
-    let mut response = Response::new(Body::new(Pieces(pieces)));
+    let body = made_while_taken(snapshot, is_gzip.then(Compression::fast));
+    let mut response = Response::new(body);
     mark(response.headers_mut(), is_gzip);
     let media_type = match format {
         Format::Ndjson => "application/x-ndjson",
@@ -82,32 +73,6 @@ pub(crate) async fn snapshot(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Re
         .insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     mark_cursor(&mut response, cursor);
     Ok(response)
-}
-
-/// Ends when the reader is gone.
-fn send(mut snapshot: Snapshot, is_gzip: bool, to: &mpsc::Sender<Option<Bytes>>) {
-    let mut packer = is_gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
-    while let Some(piece) = snapshot.next_piece() {
-        let piece = match &mut packer {
-            None => piece,
-            Some(packer) => {
-                if packer.write_all(&piece).is_err() {
-                    return;
-                }
-                std::mem::take(packer.get_mut())
-            }
-        };
-        if !piece.is_empty() && to.blocking_send(Some(piece.into())).is_err() {
-            return;
-        }
-    }
-    if let Some(packer) = packer {
-        let Ok(rest) = packer.finish() else { return };
-        if to.blocking_send(Some(rest.into())).is_err() {
-            return;
-        }
-    }
-    let _ = to.blocking_send(None);
 }
 
 fn format(headers: &HeaderMap) -> Format {

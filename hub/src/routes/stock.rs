@@ -17,6 +17,7 @@ use crate::routes::Ask;
 use crate::routes::ask::{json_answer, mark, mark_as_of, takes_gzip};
 use crate::server::Hub;
 use crate::view::View;
+use crate::view::item::Item;
 use crate::view::list::{Place, StockQuery};
 use crate::view::ready::{Answer, Wanted};
 
@@ -50,6 +51,19 @@ pub(crate) fn fast<B>(
     Some(item_response(
         hub.view.answer(&item, wanted(request.headers())),
     ))
+}
+
+/// The items' answers with commas between, each made when it is asked for.
+pub(crate) fn bodies(
+    view: &Arc<View>,
+    items: Vec<Arc<Item>>,
+) -> impl Iterator<Item = Bytes> + Send + Unpin + use<> {
+    let view = Arc::clone(view);
+    items.into_iter().enumerate().flat_map(move |(at, item)| {
+        let comma: &[u8] = if at > 0 { b"," } else { b"" };
+        let body = view.answer(&item, Wanted::default()).body;
+        [Bytes::from_static(comma), body.unwrap_or_default()]
+    })
 }
 
 fn wanted(headers: &HeaderMap) -> Wanted<'_> {
@@ -86,8 +100,14 @@ pub(crate) async fn list(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respon
     ask.wait_for_min_cursor(&hub).await?;
     let query = query(&ask)?;
     let view = Arc::clone(&hub.view);
+    let turn = Arc::clone(&hub.core.searching).acquire_owned().await;
     // A filter that matches little looks at every level: not on a thread that answers others.
-    let page = tokio::task::spawn_blocking(move || view.list(&query)).await;
+    let page = tokio::task::spawn_blocking(move || {
+        let page = view.list(&query);
+        drop(turn);
+        page
+    })
+    .await;
     Ok(json_answer(
         &ask.headers,
         page.map_err(|error| ApiError::internal(&error))??,

@@ -33,6 +33,9 @@ const COLUMNS: [&str; 18] = [
     "item_available",
 ];
 
+/// So many lines are made at once, and those of one item more: some ten kilobytes.
+const ENOUGH_LINES: usize = 64;
+
 /// What a row says besides the level's own members.
 pub(crate) struct Row<'a> {
     /// The item.
@@ -129,28 +132,35 @@ pub(crate) fn csv_header() -> Vec<u8> {
     out
 }
 
-/// Appends the items' levels that the website sees, each as one line.
-pub(crate) fn lines(out: &mut Vec<u8>, items: &[Arc<Item>], format: Format) {
+/// Appends the first items' levels that the website sees, each as one line, until these are enough lines; of how many
+/// items it did.
+pub(crate) fn lines(out: &mut Vec<u8>, items: &[Arc<Item>], format: Format) -> usize {
     match format {
-        Format::Ndjson => each_shown(items, |row| {
+        Format::Ndjson => some_shown(items, |row| {
             row.write(out, None);
             out.push(b'\n');
         }),
         Format::Csv => {
             let mut csv = CsvOut::new(out);
             // Writing into memory cannot fail, and all rows have the header's number of cells.
-            each_shown(items, |row| {
+            let done = some_shown(items, |row| {
                 let _ = row.write_csv(&mut csv);
             });
             let _ = csv.finish();
+            done
         }
     }
 }
 
-fn each_shown(items: &[Arc<Item>], mut take: impl FnMut(&Row<'_>)) {
-    for item in items {
+fn some_shown(items: &[Arc<Item>], mut take: impl FnMut(&Row<'_>)) -> usize {
+    let mut lines = 0;
+    for (done, item) in items.iter().enumerate() {
+        if lines >= ENOUGH_LINES {
+            return done;
+        }
         item.with_levels(|level, face, item_available, price| {
             if level.shop.is_shown() {
+                lines += 1;
                 take(&Row {
                     item,
                     level,
@@ -161,6 +171,7 @@ fn each_shown(items: &[Arc<Item>], mut take: impl FnMut(&Row<'_>)) {
             }
         });
     }
+    items.len()
 }
 
 /// How a snapshot is written.

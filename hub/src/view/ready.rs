@@ -11,6 +11,9 @@ use vitrina_shared::TimeMs;
 /// A body under so many bytes does not get smaller by packing.
 pub(super) const GZIP_FROM_BYTES: usize = 400;
 
+/// How well bodies are packed.
+pub(crate) const GZIP_LEVEL: Compression = Compression::new(4);
+
 /// What changes whenever the item says something new.
 #[derive(Clone, Debug)]
 pub(crate) struct Tag {
@@ -60,6 +63,14 @@ pub(crate) struct Wanted<'a> {
     pub(crate) none_match: Option<&'a [u8]>,
     /// The caller takes gzip.
     pub(crate) gzip: bool,
+}
+
+impl Wanted<'_> {
+    /// What says whether there is news, and no bytes.
+    pub(crate) const TAG: Self = Self {
+        none_match: Some(b"*"),
+        gzip: false,
+    };
 }
 
 /// A ready answer.
@@ -130,7 +141,7 @@ pub(crate) fn matches(none_match: &[u8], etag: &HeaderValue) -> bool {
 
 /// Packs a body. Writing into memory cannot fail.
 pub(crate) fn gzip(body: &[u8]) -> Bytes {
-    let mut packer = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::new(4));
+    let mut packer = GzEncoder::new(Vec::with_capacity(body.len() / 4), GZIP_LEVEL);
     let done = packer.write_all(body).and_then(|()| packer.finish());
     done.map(Bytes::from).unwrap_or_default()
 }

@@ -6,13 +6,18 @@ use std::sync::Arc;
 use crate::feed::Cursor;
 use crate::view::View;
 use crate::view::flat::{self, Format};
+use crate::view::item::Item;
 
 /// A snapshot under way. The feed goes on at its cursor: what changes while it is written comes there again.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     view: Arc<View>,
     format: Format,
+    /// The next shard.
     shard: usize,
+    /// The items of the one before, and how many of them were written.
+    items: Vec<Arc<Item>>,
+    written: usize,
 }
 
 impl Snapshot {
@@ -24,27 +29,41 @@ impl Snapshot {
                 view: Arc::clone(view),
                 format,
                 shard: 0,
+                items: Vec::new(),
+                written: 0,
             },
         )
     }
 
-    /// The next piece; nothing when it is complete.
+    /// The next rows; nothing when it is complete.
     pub(crate) fn next_piece(&mut self) -> Option<Vec<u8>> {
         let mut out = if self.shard == 0 && self.format == Format::Csv {
             flat::csv_header()
         } else {
             Vec::new()
         };
-        loop {
+        // A header goes alone.
+        while out.is_empty() || self.shard == 0 {
+            let rest = self.items.get(self.written..).unwrap_or_default();
+            if !rest.is_empty() {
+                self.written += flat::lines(&mut out, rest, self.format);
+                continue;
+            }
             let Some(items) = self.view.shard_items(self.shard) else {
-                return (!out.is_empty()).then_some(out);
+                break;
             };
             self.shard += 1;
-            flat::lines(&mut out, &items, self.format);
-            if !out.is_empty() {
-                return Some(out);
-            }
+            (self.items, self.written) = (items, 0);
         }
+        (!out.is_empty()).then_some(out)
+    }
+}
+
+impl Iterator for Snapshot {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        self.next_piece()
     }
 }
 
