@@ -141,9 +141,10 @@ mod tests {
         let mut files = 0;
         while let Some(folder) = waiting.pop() {
             for entry in fs::read_dir(folder).unwrap().flatten() {
-                match entry.path().is_dir() {
-                    true => waiting.push(entry.path()),
-                    false => files += 1,
+                if entry.path().is_dir() {
+                    waiting.push(entry.path());
+                } else {
+                    files += 1;
                 }
             }
         }
