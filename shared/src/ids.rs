@@ -116,6 +116,27 @@ id128! {
     MovementId
 }
 
+id128! {
+    /// The identity of a web order's hold for ever, derived from who asked and under which key ([`HoldId::of`]).
+    HoldId
+}
+
+id128! {
+    /// One request to one shop within a hold: random bits minted by the hub. Of several that are open the smallest
+    /// stays.
+    LegId
+}
+
+impl HoldId {
+    /// The hold of a caller's idempotency key: the first half of `H("vitrina.hold.1", caller, key)`, where `caller` is
+    /// the id of the API key that asked. A call that is repeated, whatever the hub has forgotten since, speaks of the
+    /// same hold.
+    pub fn of(caller: &str, idempotency_key: &str) -> Self {
+        let hash = Hash::of("vitrina.hold.1").with(caller.as_bytes());
+        Self(hash.with(idempotency_key.as_bytes()).half())
+    }
+}
+
 impl ReplicaId {
     /// The replica under which a forked tail is kept: derived from the fork itself, so that whoever finds the fork
     /// finds the same name. `common` is the last position both histories share, `divergent` the chain right after it
@@ -217,6 +238,21 @@ mod tests {
         for bad in ["", "S 17", "S@17", "../S", &"S".repeat(33)] {
             assert_eq!(bad.parse::<ShopId>(), Err(IdError::Shop), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_hold_is_named_by_who_asked_and_under_which_key() {
+        let hold = HoldId::of("site", "order 7");
+
+        assert_eq!(hold, HoldId::of("site", "order 7"));
+        assert_ne!(hold, HoldId::of("app", "order 7"));
+        assert_ne!(hold, HoldId::of("site", "order 8"));
+        assert_ne!(HoldId::of("ab", "c"), HoldId::of("a", "bc"));
+        assert_eq!(
+            hold.to_string(),
+            "97113589518c66e498ef95225ed9afaa",
+            "for ever"
+        );
     }
 
     #[test]

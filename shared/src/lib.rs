@@ -6,7 +6,7 @@
 //! Reading order: [`barcode`], [`ids`], [`qty`], [`time`], [`money`] (the values) → [`movement`] (one change and its
 //! identity) → [`chain`], [`totals`], [`voids`] (what a set of movements means) → [`delta`], [`decide`], [`orphan`]
 //! (who sends what to whom) → [`digest`] (whether both hold the same) → [`model`] (the same as a CRDT, the oracle), [`memory`] (both sides without a
-//! disk, for tests) → [`stock`] (the one formula), [`registers`], [`freshness`] → [`wire`].
+//! disk, for tests) → [`stock`] (the one formula), [`registers`], [`freshness`] → [`hold`] (pieces kept for web orders) → [`wire`].
 
 pub mod barcode;
 pub mod chain;
@@ -14,6 +14,7 @@ pub mod decide;
 pub mod delta;
 pub mod digest;
 pub mod freshness;
+pub mod hold;
 pub mod hours;
 pub mod ids;
 pub mod memory;
@@ -35,7 +36,7 @@ mod hash;
 pub use barcode::Barcode;
 pub use chain::{Chain, Position};
 pub use delta::Delta;
-pub use ids::{Dot, HubLife, MovementId, ReplicaId, Seq, ShopId};
+pub use ids::{Dot, HoldId, HubLife, LegId, MovementId, ReplicaId, Seq, ShopId};
 pub use money::Money;
 pub use movement::{Condition, Details, Key, Kind, Movement};
 pub use qty::Qty;

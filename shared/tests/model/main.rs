@@ -3,5 +3,7 @@
 
 mod common;
 mod converge;
+mod decisions;
 mod frames;
+mod holds;
 mod laws;

@@ -1,0 +1,119 @@
+//! What a shop says to a leg, and which of its promises its stock no longer covers.
+
+use super::leg::Leg;
+use super::side::{DeclineReason, ShopSide};
+use super::state::{Facts, held};
+use crate::registers::HoldPolicy;
+use crate::{LegId, TimeMs, planted};
+
+/// What the agent does about a leg by itself. It has applied everything that an answer brought before it asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// There is nothing to say, or not yet: it was answered, it is over, its piece has not come.
+    Nothing,
+    /// A person looks for the piece and scans it.
+    AwaitScan,
+    /// Yes.
+    Confirm,
+    /// No.
+    Decline(DeclineReason),
+}
+
+/// What is in the shop of the leg's barcode, by the agent's own ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnStock {
+    /// Units that can be sold.
+    pub sellable: i64,
+    /// Of them promised: [`promised`] of all other legs of the barcode.
+    pub promised: i64,
+}
+
+/// The units of one barcode that the shop has promised: legs that it said yes to and that are still held, a sale or
+/// transfer of which is not in the ledger yet included.
+pub fn promised<'a>(legs: impl IntoIterator<Item = (&'a Leg, Facts)>) -> i64 {
+    let is_answered = |(leg, _): &(&Leg, Facts)| leg.shop != ShopSide::None;
+    let answered = legs.into_iter().filter(is_answered);
+    answered.map(|(leg, facts)| held(leg, facts)).sum()
+}
+
+/// The agent's answer to a leg of its shop.
+pub fn answer(leg: &Leg, facts: Facts, policy: HoldPolicy, stock: OwnStock) -> Response {
+    let waits = leg.terms.comes_from.is_some() && !facts.has_arrived;
+    let is_over = !leg.is_requested() && !planted::is("an_ended_leg_is_confirmed");
+    if is_over || leg.shop != ShopSide::None || waits {
+        return Response::Nothing;
+    }
+    let promised = if planted::is("promised_pieces_are_confirmed_again") {
+        0
+    } else {
+        stock.promised
+    };
+    if stock.sellable.saturating_sub(promised) < leg.units() {
+        return Response::Decline(DeclineReason::Sold);
+    }
+    match policy {
+        HoldPolicy::Auto => Response::Confirm,
+        HoldPolicy::Scan => Response::AwaitScan,
+    }
+}
+
+/// A person says yes: the piece was scanned. Nothing where that is not to be said any more.
+pub fn confirmed(leg: &Leg, at: TimeMs) -> Option<ShopSide> {
+    said(leg, ShopSide::Confirmed { at })
+}
+
+/// A person says no. Who had said yes breaks his word: people are told.
+pub fn declined(leg: &Leg, reason: DeclineReason, at: TimeMs) -> Option<ShopSide> {
+    let no = ShopSide::Declined { reason, at };
+    said(leg, no).or_else(|| said(leg, ShopSide::Broken { at }))
+}
+
+fn said(leg: &Leg, next: ShopSide) -> Option<ShopSide> {
+    (leg.is_requested() && leg.shop.may_become(next)).then_some(next)
+}
+
+/// A promise, with whether the hub has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Promised<'a> {
+    /// The leg.
+    pub leg: &'a Leg,
+    /// What the movements say about it.
+    pub facts: Facts,
+    /// The hub has acknowledged the shop's word in this life.
+    pub is_acknowledged: bool,
+}
+
+/// The confirmed legs of one barcode that the shop cannot keep: the agent writes `broken`, the last first, those that
+/// the hub has not heard of before all others.
+///
+/// `questioned` are units that a file sold over a hold: until a person says whose sale it was, they break nothing.
+pub fn uncovered(sellable: i64, questioned: i64, promises: &[Promised<'_>]) -> Vec<LegId> {
+    let there = sellable.saturating_add(questioned);
+    let all = promised(promises.iter().map(|one| (one.leg, one.facts)));
+    let mut missing = all.saturating_sub(there.max(0));
+    let can_break = |one: &&Promised<'_>| {
+        one.leg.is_requested() && matches!(one.leg.shop, ShopSide::Confirmed { .. })
+    };
+    let mut breakable: Vec<&Promised<'_>> = promises.iter().filter(can_break).collect();
+    breakable.sort_by_key(|one| (one.is_acknowledged, std::cmp::Reverse(one.leg.rank())));
+    let mut broken = Vec::new();
+    for one in breakable {
+        if missing <= 0 {
+            break;
+        }
+        missing -= held(one.leg, one.facts);
+        broken.push(one.leg.id);
+    }
+    broken
+}
+
+/// Whether a `confirmed` that the hub merges now is of a piece that another leg has: then the merge breaks it.
+/// `promised` is [`promised`] of all legs of the barcode, this one included; it is asked when everything that the shop
+/// had booked is merged, because a piece may have come in just before.
+pub fn is_second(leg: &Leg, facts: Facts, sellable: i64, promised: i64) -> bool {
+    let is_confirmed = leg.is_requested() && matches!(leg.shop, ShopSide::Confirmed { .. });
+    is_confirmed
+        && held(leg, facts) > 0
+        && promised > sellable
+        && !planted::is("a_second_confirmed_stays")
+}
