@@ -485,6 +485,7 @@ fn superseded(core: &Core, found: &Found) -> Answer {
         others: None,
         decisions: Vec::new(),
         digest: None,
+        legs: None,
     }
 }
 
@@ -517,6 +518,7 @@ fn seal(
         others: others.section,
         decisions: found.decisions,
         digest,
+        legs: None,
     };
     Ok(answer.seal()?)
 }

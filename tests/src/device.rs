@@ -142,6 +142,7 @@ impl Device {
             quarantine: Vec::new(),
             disagreements: None,
             digest: None,
+            legs: None,
         };
         let sign = |signed: &[u8]| self.keys.sign(signed).unwrap().0;
         request.seal(sign).unwrap()

@@ -186,6 +186,7 @@ impl Device {
             quarantine: Vec::new(),
             disagreements: None,
             digest: None,
+            legs: None,
         };
         let sign = |bytes: &[u8]| self.key.sign(bytes).expect("signed").0;
         request.seal(sign).expect("a frame")

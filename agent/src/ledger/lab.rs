@@ -179,6 +179,7 @@ impl Lab {
             quarantine: asked.quarantine,
             disagreements: asked.disagreements,
             digest: None,
+            legs: None,
         };
         (request, Sent(asked.sent))
     }

@@ -270,6 +270,7 @@ pub(crate) fn request(
         quarantine: asked.quarantine.clone(),
         disagreements: asked.disagreements.clone(),
         digest: None,
+        legs: None,
     }
 }
 

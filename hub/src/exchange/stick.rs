@@ -194,6 +194,7 @@ fn sealed(core: &Core, about: &StickV1, found: Found) -> Result<Vec<u8>, FramesE
         others: None,
         decisions: found.decisions,
         digest: None,
+        legs: None,
     };
     let about = about.clone();
     let mut failed = None;

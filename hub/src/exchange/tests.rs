@@ -163,6 +163,7 @@ impl Agent {
             quarantine: Vec::new(),
             disagreements: None,
             digest: None,
+            legs: None,
         }
     }
 

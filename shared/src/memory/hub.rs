@@ -325,6 +325,7 @@ impl Hub {
             others: None,
             decisions: Vec::new(),
             digest: None,
+            legs: None,
         }
     }
 

@@ -198,6 +198,7 @@ impl Ledger {
             quarantine: Vec::new(),
             disagreements: None,
             digest: None,
+            legs: None,
         };
         let life = self.life;
         (request, Sent { all, life })

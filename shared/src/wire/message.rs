@@ -8,14 +8,17 @@ use crate::hash::Hash;
 use crate::wire::frame::{self, Opened, Section};
 use crate::wire::v1::{
     CertificateV1, DecisionV1, DeltaV1, DigestV1, DisagreementV1, EnrolV1, EnrolledV1, HealthV1,
-    HelloV1, HubPositionsV1, LifeV1, OthersV1, PositionV1, PositionsV1, QuarantinedV1, RegistersV1,
-    ReplyV1, ShownV1, StickV1, WelcomeV1, kind,
+    HelloV1, HubLegsV1, HubPositionsV1, LegsV1, LifeV1, MAX_LEGS, OthersV1, PositionV1,
+    PositionsV1, QuarantinedV1, RegistersV1, ReplyV1, ShownV1, StickV1, WelcomeV1, kind,
 };
 use crate::wire::{WireError, codec};
 use crate::{Chain, Delta, HubLife, Position, ReplicaId, Seq};
 
 /// The most replicas of one shop that a frame shows.
 const MAX_POSITIONS: usize = 1_000;
+
+/// The most bytes of a section of legs: no leg has a thousand.
+const MAX_LEGS_BYTES: usize = MAX_LEGS * 1_000 + 100;
 
 /// The agent's positions of its shop.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub struct Request {
     pub disagreements: Option<Vec<DisagreementV1>>,
     /// What the shop's rows add up to, now and then.
     pub digest: Option<DigestV1>,
+    /// Legs of holds whose shop's word the hub has not acknowledged.
+    pub legs: Option<LegsV1>,
 }
 
 /// What became of a delta.
@@ -79,6 +84,8 @@ pub struct Answer {
     pub decisions: Vec<DecisionV1>,
     /// What the hub's rows of the shop add up to, where both show equal positions and the agent showed its digest.
     pub digest: Option<DigestV1>,
+    /// Legs of holds that the agent lacks.
+    pub legs: Option<HubLegsV1>,
 }
 
 /// A hub's answer that travels in a file.
@@ -148,6 +155,7 @@ impl Request {
             self.disagreements.as_ref(),
         )?;
         push_some(&mut sections, kind::DIGEST, self.digest.as_ref())?;
+        push_some(&mut sections, kind::LEGS, self.legs.as_ref())?;
         frame::seal(&sections, sign)
     }
 
@@ -178,6 +186,7 @@ impl Request {
                 kind::QUARANTINE,
                 kind::DISAGREEMENTS,
                 kind::DIGEST,
+                kind::LEGS,
             ],
         )?;
         let positions: PositionsV1 = sections.one(kind::POSITIONS)?;
@@ -199,6 +208,7 @@ impl Request {
             quarantine: sections.perhaps(kind::QUARANTINE)?.unwrap_or_default(),
             disagreements: sections.perhaps(kind::DISAGREEMENTS)?,
             digest: sections.perhaps(kind::DIGEST)?,
+            legs: sections.legs(kind::LEGS, |legs: &LegsV1| legs.list.len())?,
         })
     }
 }
@@ -244,6 +254,7 @@ impl Answer {
             Some(&self.decisions).filter(|list| !list.is_empty()),
         )?;
         push_some(&mut sections, kind::DIGEST, self.digest.as_ref())?;
+        push_some(&mut sections, kind::HUB_LEGS, self.legs.as_ref())?;
         Ok(sections)
     }
 
@@ -265,6 +276,7 @@ impl Answer {
                 kind::OTHERS,
                 kind::DECISIONS,
                 kind::DIGEST,
+                kind::HUB_LEGS,
             ],
         )?;
         let positions: HubPositionsV1 = sections.one(kind::HUB_POSITIONS)?;
@@ -288,6 +300,7 @@ impl Answer {
             others: sections.perhaps(kind::OTHERS)?,
             decisions: sections.perhaps(kind::DECISIONS)?.unwrap_or_default(),
             digest: sections.perhaps(kind::DIGEST)?,
+            legs: sections.legs(kind::HUB_LEGS, |legs: &HubLegsV1| legs.list.len())?,
         })
     }
 
@@ -445,6 +458,23 @@ impl<'a> Sections<'a> {
     fn one<T: DeserializeOwned>(&self, kind: u16) -> Result<T, WireError> {
         self.perhaps(kind)?
             .ok_or(WireError::Missing(kind & !frame::MUST_UNDERSTAND))
+    }
+
+    /// A section of legs: its size is looked at before it is decoded, and how many they are before they are used.
+    fn legs<T: DeserializeOwned>(
+        &self,
+        kind: u16,
+        count: impl FnOnce(&T) -> usize,
+    ) -> Result<Option<T>, WireError> {
+        let is_large = |s: &Section| s.kind == kind && s.bytes.len() > MAX_LEGS_BYTES;
+        if self.0.iter().any(is_large) {
+            return Err(WireError::TooMany);
+        }
+        let legs = self.perhaps(kind)?;
+        if legs.as_ref().map_or(0, count) > MAX_LEGS {
+            return Err(WireError::TooMany);
+        }
+        Ok(legs)
     }
 
     fn deltas(&self) -> Result<Vec<Delta>, WireError> {

@@ -3,11 +3,14 @@
 //! Numbers of section kinds are for ever. Those from 64 on are kept for what comes later: digests, holds, transfers,
 //! counts; an agent or hub that does not know them skips them.
 
+mod legs;
+
 use serde::{Deserialize, Serialize};
 
 use crate::decide::Outcome;
 pub use crate::wire::columns::Blobs;
 use crate::{ReplicaId, Seq};
+pub use legs::{HubLegsV1, LegV1, LegsV1, MAX_LEGS, ShopSideV1};
 
 /// The numbers of the sections.
 pub mod kind {
@@ -47,6 +50,10 @@ pub mod kind {
     pub const DECISIONS: u16 = 21;
     /// What a side's rows add up to: [`super::DigestV1`].
     pub const DIGEST: u16 = 64;
+    /// Legs of holds that the agent brings: [`super::LegsV1`].
+    pub const LEGS: u16 = 65;
+    /// Legs of holds that the agent lacks: [`super::HubLegsV1`].
+    pub const HUB_LEGS: u16 = 66;
     /// Of a frame on a stick, for which shop and of which place in the hub's history it is: [`super::StickV1`].
     pub const STICK: u16 = 80;
     /// A one-time code and a public key: [`super::EnrolV1`].

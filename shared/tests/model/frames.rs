@@ -1,13 +1,19 @@
 //! Frames: everything reads back as written; golden frames open for ever; strangers' bytes never panic.
 
-use crate::common::{any_movement, append, logs as no_logs, sale};
+use std::sync::Arc;
+
+use crate::common::{any_movement, append, barcode, logs as no_logs, sale, shop};
 use proptest::prelude::*;
+use vitrina_shared::hold::{DeclineReason, HubSide, HubState, Leg, Purpose, ShopSide, Terms};
 use vitrina_shared::memory::Logs;
 use vitrina_shared::movement::Details;
 use vitrina_shared::wire::frame::{self, HEADER_BYTES};
-use vitrina_shared::wire::v1::{CertificateV1, DigestV1, HealthV1, HelloV1, StickV1, WelcomeV1};
+use vitrina_shared::wire::v1::{
+    CertificateV1, DigestV1, HealthV1, HelloV1, HubLegsV1, LegV1, LegsV1, MAX_LEGS, ShopSideV1,
+    StickV1, WelcomeV1, kind,
+};
 use vitrina_shared::wire::{Answer, Positions, Request, StickAnswer, WireError};
-use vitrina_shared::{Movement, ReplicaId, Seq};
+use vitrina_shared::{Barcode, HoldId, LegId, Movement, MovementId, Qty, ReplicaId, Seq, TimeMs};
 
 fn request(logs: &Logs) -> Request {
     let replicas: Vec<ReplicaId> = logs.replicas().collect();
@@ -40,6 +46,7 @@ fn request(logs: &Logs) -> Request {
         quarantine: Vec::new(),
         disagreements: None,
         digest: None,
+        legs: None,
     }
 }
 
@@ -185,6 +192,7 @@ fn the_golden_frames_of_version_1_still_open() {
         others: None,
         decisions: Vec::new(),
         digest: None,
+        legs: None,
     };
     let bytes = golden("v1-answer.frame", &answer.seal().unwrap());
     assert_eq!(Answer::read(&frame::open(&bytes).unwrap()), Ok(answer));
@@ -230,6 +238,7 @@ fn the_golden_frames_of_a_stick_and_a_digest_still_open() {
             others: None,
             decisions: Vec::new(),
             digest: Some(digest),
+            legs: None,
         },
     };
     let bytes = golden("v1-stick.frame", &stick.seal(|_| [6; 64]).unwrap());
@@ -237,6 +246,210 @@ fn the_golden_frames_of_a_stick_and_a_digest_still_open() {
     assert_eq!(StickAnswer::read(&opened), Ok(stick.clone()));
     // Who does not know what a stick is reads the answer in it.
     assert_eq!(Answer::read(&opened), Ok(stick.answer));
+}
+
+fn leg(number: u8) -> Leg {
+    let at = TimeMs(1_763_812_800_000 + i64::from(number));
+    let movement = MovementId([7; 16]);
+    let sides = [
+        ShopSide::None,
+        ShopSide::Declined {
+            reason: DeclineReason::Showcase,
+            at,
+        },
+        ShopSide::Confirmed { at },
+        ShopSide::Moved { movement, at },
+        ShopSide::Broken { at },
+        ShopSide::Fulfilled { movement, at },
+    ];
+    let hubs = HubState::ALL;
+    Leg {
+        id: LegId([number; 16]),
+        terms: Arc::new(Terms {
+            hold: HoldId::of("site", &format!("order {number}")),
+            shop: shop(),
+            barcode: barcode(number % 3),
+            ordered: number.is_multiple_of(2).then(|| barcode(9)),
+            qty: Qty::new(1 + i64::from(number)).unwrap(),
+            order: format!("заказ {number}").into(),
+            caller: "site".into(),
+            purpose: Purpose::of_number(number % 2),
+            created_at: at.plus(-60_000),
+            allow_variant: number % 3 == 1,
+            comes_from: (number % 4 == 3).then_some(LegId([77; 16])),
+        }),
+        hub: HubSide {
+            state: hubs[usize::from(number) % 4],
+            expires_at: at.plus(86_400_000),
+        },
+        shop: sides[usize::from(number) % 6],
+    }
+}
+
+fn empty_answer() -> Answer {
+    Answer {
+        welcome: WelcomeV1 {
+            life: (2, [4; 16]),
+            ..WelcomeV1::default()
+        },
+        hash: [0; 32],
+        positions: Vec::new(),
+        replies: Vec::new(),
+        deltas: Vec::new(),
+        token: None,
+        registers: None,
+        others: None,
+        decisions: Vec::new(),
+        digest: None,
+        legs: None,
+    }
+}
+
+#[test]
+fn the_golden_frames_of_legs_still_open() {
+    let list: Vec<LegV1> = (0..24).map(|number| LegV1::of(&leg(number))).collect();
+    let request = Request {
+        legs: Some(LegsV1 {
+            held: 12,
+            list: list.clone(),
+            all: true,
+        }),
+        ..request(&no_logs())
+    };
+    let bytes = golden("v1-legs.frame", &request.seal(|_| [5; 64]).unwrap());
+    let read = Request::read(&frame::open(&bytes).unwrap()).unwrap();
+    assert_eq!(read, request);
+    for (number, sent) in (0..24).zip(&read.legs.unwrap().list) {
+        assert_eq!(sent.read(&shop()), Ok(leg(number)));
+    }
+
+    let answer = Answer {
+        legs: Some(HubLegsV1 {
+            list,
+            upto: 36,
+            taken: true,
+        }),
+        ..empty_answer()
+    };
+    let bytes = golden("v1-hub-legs.frame", &answer.seal().unwrap());
+    assert_eq!(Answer::read(&frame::open(&bytes).unwrap()), Ok(answer));
+}
+
+/// Sections of legs are optional: whoever does not know them reads the rest.
+#[test]
+fn a_peer_that_knows_no_legs_reads_the_rest() {
+    for kind in [kind::LEGS, kind::HUB_LEGS] {
+        assert_eq!(kind & frame::MUST_UNDERSTAND, 0);
+    }
+}
+
+#[test]
+fn more_legs_than_allowed_are_refused_before_they_are_decoded() {
+    let with = |list: Vec<LegV1>| {
+        let request = Request {
+            legs: Some(LegsV1 {
+                list,
+                ..LegsV1::default()
+            }),
+            ..request(&no_logs())
+        };
+        let bytes = request.seal(|_| [5; 64]).unwrap();
+        Request::read(&frame::open(&bytes).unwrap()).map(|read| read.legs.unwrap().list.len())
+    };
+    let one = LegV1::of(&leg(1));
+    assert_eq!(with(vec![one.clone(); MAX_LEGS]), Ok(MAX_LEGS));
+    assert_eq!(with(vec![one; MAX_LEGS + 1]), Err(WireError::TooMany));
+    let endless = LegV1 {
+        order: "9".repeat(1_000_000),
+        ..LegV1::of(&leg(1))
+    };
+    assert_eq!(with(vec![endless]), Err(WireError::TooMany));
+
+    let sections = [frame::Section {
+        kind: kind::LEGS,
+        bytes: vec![0xff; 600_000],
+    }];
+    let mut all = frame::open(&request(&no_logs()).seal(|_| [0; 64]).unwrap())
+        .unwrap()
+        .sections;
+    all.extend(sections);
+    let bytes = frame::seal(&all, |_| [0; 64]).unwrap();
+    assert_eq!(
+        Request::read(&frame::open(&bytes).unwrap()),
+        Err(WireError::TooMany),
+        "looked at, not decoded"
+    );
+}
+
+/// The largest leg that may be: as many of them as allowed must pass the limit on bytes.
+#[test]
+fn the_largest_legs_fit_the_limit() {
+    let mut large = leg(3);
+    let code = "\u{10000}".repeat(64);
+    let local: Barcode = code.parse::<Barcode>().unwrap();
+    let local = local.local_to(&"S".repeat(32).parse().unwrap());
+    large.terms = Arc::new(Terms {
+        barcode: local.clone(),
+        ordered: Some(local),
+        order: "9".repeat(128).into(),
+        caller: "9".repeat(64).into(),
+        qty: Qty::new(1_000_000).unwrap(),
+        ..(*large.terms).clone()
+    });
+    let legs = LegsV1 {
+        held: u64::MAX,
+        list: vec![LegV1::of(&large); MAX_LEGS],
+        all: true,
+    };
+    let request = Request {
+        legs: Some(legs),
+        ..request(&no_logs())
+    };
+    let bytes = request.seal(|_| [5; 64]).unwrap();
+    let read = Request::read(&frame::open(&bytes).unwrap()).unwrap();
+    assert_eq!(read.legs.unwrap().list[0].read(&shop()), Ok(large));
+}
+
+#[test]
+fn a_leg_that_is_out_of_its_range_is_malformed() {
+    let good = LegV1::of(&leg(2));
+    assert!(good.read(&shop()).is_ok());
+    let state = |state, movement| ShopSideV1 {
+        state,
+        movement,
+        ..ShopSideV1::default()
+    };
+    let bad: [&dyn Fn(&mut LegV1); 12] = [
+        &|leg| leg.barcode = String::new(),
+        &|leg| leg.barcode = "1 2".into(),
+        &|leg| leg.ordered = Some("\n".into()),
+        &|leg| leg.qty = 0,
+        &|leg| leg.qty = 1_000_001,
+        &|leg| leg.order = "9".repeat(129),
+        &|leg| leg.caller = "9".repeat(65),
+        &|leg| leg.hub = 4,
+        &|leg| leg.created_at = i64::MAX,
+        &|leg| leg.expires_at = i64::MIN,
+        &|leg| leg.shop = state(6, None),
+        &|leg| leg.shop = state(5, None),
+    ];
+    for (number, change) in bad.iter().enumerate() {
+        let mut leg = good.clone();
+        change(&mut leg);
+        assert_eq!(
+            leg.read(&shop()),
+            Err(WireError::Malformed),
+            "change {number}"
+        );
+    }
+    let mut later = good;
+    later.shop = ShopSideV1 {
+        state: 1,
+        reason: 200,
+        ..ShopSideV1::default()
+    };
+    let reason = later.read(&shop()).unwrap().shop.reason();
+    assert_eq!(reason, Some(DeclineReason::Other), "a later version's");
 }
 
 /// What released programs sent, recorded on their line.

@@ -180,6 +180,7 @@ fn empty_answer(life: HubLife) -> Answer {
         others: None,
         decisions: Vec::new(),
         digest: None,
+        legs: None,
     }
 }
 

@@ -57,6 +57,7 @@ impl Hub {
             quarantine: asked.quarantine,
             disagreements: asked.disagreements,
             digest: None,
+            legs: None,
         };
         let bytes = request.seal(|_| [0; 64]).unwrap();
         let mut bits = self.0.life.random.into_iter().map(u64::from).cycle();
