@@ -3,6 +3,7 @@
 use super::leg::Leg;
 use super::side::{DeclineReason, ShopSide};
 use super::state::{Facts, held};
+use super::till::has_lapsed;
 use crate::registers::HoldPolicy;
 use crate::{LegId, TimeMs, planted};
 
@@ -83,11 +84,16 @@ pub struct Promised<'a> {
     pub is_acknowledged: bool,
 }
 
-/// The confirmed legs of one barcode that the shop cannot keep: the agent writes `broken`, the last first, those that
-/// the hub has not heard of before all others.
+/// The confirmed legs of one barcode that the shop cannot keep at `now`: the agent writes `broken`, the last first; before
+/// all others those whose time is over, then those that the hub has not heard of.
 ///
 /// `questioned` are units that a file sold over a hold: until a person says whose sale it was, they break nothing.
-pub fn uncovered(sellable: i64, questioned: i64, promises: &[Promised<'_>]) -> Vec<LegId> {
+pub fn uncovered(
+    sellable: i64,
+    questioned: i64,
+    promises: &[Promised<'_>],
+    now: TimeMs,
+) -> Vec<LegId> {
     let there = sellable.saturating_add(questioned);
     let all = promised(promises.iter().map(|one| (one.leg, one.facts)));
     let mut missing = all.saturating_sub(there.max(0));
@@ -95,7 +101,14 @@ pub fn uncovered(sellable: i64, questioned: i64, promises: &[Promised<'_>]) -> V
         one.leg.is_requested() && matches!(one.leg.shop, ShopSide::Confirmed { .. })
     };
     let mut breakable: Vec<&Promised<'_>> = promises.iter().filter(can_break).collect();
-    breakable.sort_by_key(|one| (one.is_acknowledged, std::cmp::Reverse(one.leg.rank())));
+    breakable.sort_by_key(|one| {
+        let is_bound = !has_lapsed(one.leg, now);
+        (
+            is_bound,
+            one.is_acknowledged,
+            std::cmp::Reverse(one.leg.rank()),
+        )
+    });
     let mut broken = Vec::new();
     for one in breakable {
         if missing <= 0 {
@@ -107,13 +120,12 @@ pub fn uncovered(sellable: i64, questioned: i64, promises: &[Promised<'_>]) -> V
     broken
 }
 
-/// Whether a `confirmed` that the hub merges now is of a piece that another leg has: then the merge breaks it.
-/// `promised` is [`promised`] of all legs of the barcode, this one included; it is asked when everything that the shop
-/// had booked is merged, because a piece may have come in just before.
-pub fn is_second(leg: &Leg, facts: Facts, sellable: i64, promised: i64) -> bool {
+/// Whether a `confirmed` that the hub merges now is of a piece that another leg has: then the merge breaks it. `others`
+/// is [`promised`] of the legs of the barcode that were merged before; it is asked when everything that the shop had
+/// booked is merged, because a piece may have come in just before. (Where nobody else was promised anything, a till has
+/// sold it over the hold: that is a question to the shop.)
+pub fn is_second(leg: &Leg, facts: Facts, sellable: i64, others: i64) -> bool {
     let is_confirmed = leg.is_requested() && matches!(leg.shop, ShopSide::Confirmed { .. });
-    is_confirmed
-        && held(leg, facts) > 0
-        && promised > sellable
-        && !planted::is("a_second_confirmed_stays")
+    let units = held(leg, facts);
+    is_confirmed && units > 0 && others > 0 && others + units > sellable
 }

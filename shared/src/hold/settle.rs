@@ -78,9 +78,6 @@ fn stays<'a>(legs: &[Known<'a>]) -> Option<Known<'a>> {
         (ShopSide::Broken { .. } | ShopSide::Declined { .. }, _) => 4,
     };
     let open = legs.iter().filter(|(leg, _)| is_open(leg, legs));
-    if planted::is("the_unanswered_leg_stays") {
-        return open.max_by_key(|known| (rank(known), known.0.id)).copied();
-    }
     open.min_by_key(|known| (rank(known), known.0.id)).copied()
 }
 
@@ -140,7 +137,15 @@ fn end_others(winner: &Leg, legs: &[Known<'_>], acts: &mut Vec<Act>) {
         step = found.and_then(|(leg, _)| leg.terms.comes_from);
     }
     let others = legs.iter().filter(|known| is_live(known, legs));
-    for (other, _) in others.filter(|(other, _)| !way.contains(&other.id)) {
+    // On the way stands what passed the piece on, or will say so; whoever says that it went elsewhere does not.
+    let is_way = |leg: &Leg| {
+        let passed = !matches!(
+            leg.shop,
+            ShopSide::Declined { .. } | ShopSide::Broken { .. } | ShopSide::Fulfilled { .. }
+        );
+        leg.id == winner.id || (passed && way.contains(&leg.id))
+    };
+    for (other, _) in others.filter(|(other, _)| !is_way(other)) {
         acts.push(Act::Write {
             leg: other.id,
             state,

@@ -204,11 +204,10 @@ fn when_over(over: HubState, shop: ShopSide, facts: Facts) -> Effect {
             is_held: false,
             duties: &[],
         },
-        // What was taken back leaves a piece that is nobody's: in the window where it was sold, kept where it was packed.
-        (ShopSide::Declined { .. }, _) | (ShopSide::Fulfilled { .. }, Merged::Void) => {
-            free(or(Word::Declined), &[])
-        }
-        (ShopSide::Confirmed { .. }, _) | (ShopSide::Moved { .. }, Merged::Void) => {
+        (ShopSide::Declined { .. }, _) => free(or(Word::Declined), &[]),
+        // What was taken back leaves the piece with the shop, which keeps it as before.
+        (ShopSide::Confirmed { .. }, _)
+        | (ShopSide::Moved { .. } | ShopSide::Fulfilled { .. }, Merged::Void) => {
             free(or(Word::Declined), put_back)
         }
         (ShopSide::Moved { .. }, Merged::NotYet) => holds(or(Word::InTransit), travels),

@@ -2,7 +2,7 @@
 
 use super::leg::Leg;
 use super::side::{HubState, ShopSide};
-use super::state::Facts;
+use super::state::{Facts, Merged, held};
 use crate::{HoldId, LegId, TimeMs, planted};
 
 /// So long after a leg expired a sale still asks; the shop's clock is corrected by what the hub's showed.
@@ -47,13 +47,17 @@ pub enum Verdict {
     Question(Vec<LegId>),
 }
 
+/// Whether the time of a leg is over for so long at `now` that nobody at a till need ask.
+pub(super) fn has_lapsed(leg: &Leg, now: TimeMs) -> bool {
+    now.since(leg.hub.expires_at) > GRACE_MS && !planted::is("an_expired_leg_binds_for_ever")
+}
+
 /// Whether a sale must mind this leg at `now`, by the shop's clock corrected to the hub's.
 pub fn minds(leg: &Leg, facts: Facts, now: TimeMs) -> bool {
     let waits = leg.terms.comes_from.is_some() && !facts.has_arrived;
-    let is_promised = matches!(leg.shop, ShopSide::None | ShopSide::Confirmed { .. });
-    let has_lapsed =
-        now.since(leg.hub.expires_at) > GRACE_MS && !planted::is("an_expired_leg_binds_for_ever");
-    leg.is_requested() && is_promised && !waits && !has_lapsed
+    let is_back = leg.shop.movement().is_some() && facts.movement == Merged::Void;
+    let is_promised = is_back || matches!(leg.shop, ShopSide::None | ShopSide::Confirmed { .. });
+    leg.is_requested() && is_promised && !waits && !has_lapsed(leg, now)
 }
 
 /// Decides about a sale of a barcode of which the ledger has `sellable` units and these legs, before it is booked.
@@ -66,8 +70,15 @@ pub fn sale(sellable: i64, legs: &[(&Leg, Facts)], sale: Sale, now: TimeMs) -> V
         .filter(|(leg, facts)| minds(leg, *facts, now))
         .map(|(leg, _)| *leg)
         .collect();
-    let held: i64 = minded.iter().map(|leg| leg.units()).sum();
-    let mut missing = held - sellable.saturating_sub(sale.units).max(0);
+    let bound: i64 = minded.iter().map(|leg| leg.units()).sum();
+    // What another machine sold or sent away is in this ledger still.
+    let is_going = |(leg, facts): &&(&Leg, Facts)| {
+        leg.shop.movement().is_some() && facts.movement == Merged::NotYet
+    };
+    let going = legs.iter().filter(is_going);
+    let gone: i64 = going.map(|(leg, facts)| held(leg, *facts)).sum();
+    let left = sellable.saturating_sub(sale.units.saturating_add(gone));
+    let mut missing = bound - left.max(0);
     if missing <= 0 || planted::is("tills_sell_what_is_held") {
         return Verdict::Free;
     }

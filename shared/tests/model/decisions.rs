@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::common::{barcode, shop};
 use vitrina_shared::freshness::Confidence;
 use vitrina_shared::hold::{
-    Candidate, Caps, DeclineReason, Facts, GRACE_MS, Holding, HubSide, HubState, Leg, Offer,
-    OwnStock, Policy, Promise, Promised, Purpose, Refusal, Response, Sale, ShopSide, Terms,
+    Candidate, Caps, DeclineReason, Facts, GRACE_MS, Holding, HubSide, HubState, Leg, Merged,
+    Offer, OwnStock, Policy, Promise, Promised, Purpose, Refusal, Response, Sale, ShopSide, Terms,
     Verdict, Wanted, Way, Why, answer, choose, confirmed, declined, grant, is_second, promisable,
     promised, sale, uncovered,
 };
@@ -221,7 +221,7 @@ fn what_the_shop_cannot_keep_breaks_the_last_first_and_what_nobody_heard_of_befo
         each.map(one).collect::<Vec<_>>()
     };
     let lost = |sellable, questioned, acknowledged| {
-        let lost = uncovered(sellable, questioned, &promises(acknowledged));
+        let lost = uncovered(sellable, questioned, &promises(acknowledged), NOW);
         lost.iter().map(|leg| leg.0[0]).collect::<Vec<_>>()
     };
     let all = [true; 3];
@@ -237,6 +237,21 @@ fn what_the_shop_cannot_keep_breaks_the_last_first_and_what_nobody_heard_of_befo
 }
 
 #[test]
+fn who_is_late_breaks_before_who_is_not() {
+    let (mut late, young) = (leg(1, YES), leg(2, YES));
+    late.hub.expires_at = NOW;
+    let promises = [&late, &young].map(|leg| Promised {
+        leg,
+        facts: Facts::default(),
+        is_acknowledged: true,
+    });
+
+    let breaks = |now| uncovered(1, 0, &promises, now);
+    assert_eq!(breaks(NOW.plus(GRACE_MS)), [young.id]);
+    assert_eq!(breaks(NOW.plus(GRACE_MS + 1)), [late.id]);
+}
+
+#[test]
 fn a_sale_on_its_way_is_promised_and_cannot_break() {
     let (kept, gone) = (leg(1, YES), leg(2, SOLD));
     let of = |leg| (leg, Facts::default());
@@ -248,22 +263,22 @@ fn a_sale_on_its_way_is_promised_and_cannot_break() {
         facts: Facts::default(),
         is_acknowledged: true,
     });
-    assert_eq!(uncovered(1, 0, &promises), [kept.id]);
-    assert_eq!(uncovered(0, 0, &promises), [kept.id]);
+    assert_eq!(uncovered(1, 0, &promises, NOW), [kept.id]);
+    assert_eq!(uncovered(0, 0, &promises, NOW), [kept.id]);
 }
 
 #[test]
 fn of_two_that_confirmed_one_piece_the_one_merged_later_breaks() {
     let second = leg(2, YES);
 
-    assert!(is_second(&second, Facts::default(), 1, 2));
-    assert!(!is_second(&second, Facts::default(), 2, 2));
-    assert!(!is_second(
-        &over(2, HubState::Released, YES),
-        Facts::default(),
-        1,
-        2
-    ));
+    assert!(is_second(&second, Facts::default(), 1, 1));
+    assert!(!is_second(&second, Facts::default(), 2, 1));
+    assert!(
+        !is_second(&second, Facts::default(), 0, 0),
+        "the only one: a till sold over it, and people are asked"
+    );
+    let over = over(2, HubState::Released, YES);
+    assert!(!is_second(&over, Facts::default(), 1, 1));
     assert!(!is_second(&leg(2, SOLD), Facts::default(), 0, 1));
 }
 
@@ -306,6 +321,27 @@ fn a_held_piece_is_refused_unless_forced_and_a_file_is_a_question() {
         at_the_till(-4, &[leg(1, NO)], CALL, NOW),
         Verdict::Free,
         "a negative number refuses nothing"
+    );
+}
+
+#[test]
+fn what_another_machine_sold_cannot_be_sold_again() {
+    let legs = [leg(1, YES), leg(2, SOLD)];
+
+    assert_eq!(at_the_till(3, &legs, CALL, NOW), Verdict::Free);
+    assert_eq!(
+        at_the_till(2, &legs, CALL, NOW),
+        Verdict::Refused(vec![LegId([1; 16])])
+    );
+    // Its sale was taken back: the piece is the order's again.
+    let back = leg(2, SOLD);
+    let facts = Facts {
+        movement: Merged::Void,
+        ..Facts::default()
+    };
+    assert_eq!(
+        sale(1, &[(&back, facts)], CALL, NOW),
+        Verdict::Refused(vec![back.id])
     );
 }
 

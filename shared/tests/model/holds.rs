@@ -321,6 +321,11 @@ fn a_piece_is_held_until_the_movement_that_takes_it_away_counts() {
             assert_eq!(held(&one, after(Merged::Void)), still, "{state:?} {side:?}");
         }
     }
+    for side in [sides()[3], sides()[5]] {
+        let mut kept = [(leg(1, HubState::Released, side), after(Merged::Void))];
+        let put_back = vec![(LegId([1; 16]), WorkKind::PutBack)];
+        assert_eq!(settled(&mut kept), (put_back, Vec::new()), "{side:?}");
+    }
     let sold = leg(1, HubState::Requested, sides()[5]);
     for merged in [Merged::NotYet, Merged::Void] {
         assert_eq!(
