@@ -54,7 +54,7 @@ pub struct Request {
     pub disagreements: Option<Vec<DisagreementV1>>,
     /// What the shop's rows add up to, now and then.
     pub digest: Option<DigestV1>,
-    /// Legs of holds whose shop's word the hub has not acknowledged.
+    /// Legs of holds that the hub is not known to have as they are here.
     pub legs: Option<LegsV1>,
 }
 

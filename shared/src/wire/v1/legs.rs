@@ -66,7 +66,7 @@ pub struct ShopSideV1 {
 pub struct LegsV1 {
     /// The hub's legs are held up to here, in the life of the frame's `HELLO`.
     pub held: u64,
-    /// Those whose shop's side the hub has not acknowledged in that life; at most [`MAX_LEGS`].
+    /// Those of which the hub is not known to have both sides in that life; at most [`MAX_LEGS`].
     pub list: Vec<LegV1>,
     /// With these, and those of earlier frames, the hub has in that life all that the shop returns to it.
     pub all: bool,
