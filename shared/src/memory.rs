@@ -10,12 +10,15 @@
 )]
 
 mod feed;
+mod holds;
 mod hub;
 mod index;
 mod ledger;
 mod logs;
+mod promises;
 
 pub use feed::{Cursor, Page};
+pub use holds::Order;
 pub use hub::{Exchanged, Hub, Refused};
 pub use index::Index;
 pub use ledger::{Applied, Booked, Ledger, Sent};

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::feed::{Cursor, Feed, Page};
+use super::holds::Holds;
 use super::logs::Logs;
 use super::{Bits, random_id};
 use crate::decide::{self, Evidence, LifeVerdict, Outcome, Relation};
 use crate::wire::v1::{RegisterV1, RegistersV1, WelcomeV1};
 use crate::wire::{Answer, Reply, Request, WireError, frame};
-use crate::{Chain, Delta, HubLife, Position, ReplicaId, Seq, ShopId};
+use crate::{Barcode, Chain, Delta, HubLife, Position, ReplicaId, Seq, ShopId, TimeMs};
 
 /// What lies on the hub's disk. A copy of it is a backup.
 #[derive(Clone, Debug)]
@@ -17,7 +18,12 @@ pub struct Hub {
     pub life: HubLife,
     /// The most movements of one answer.
     pub limit: usize,
-    shops: BTreeMap<ShopId, Logs>,
+    /// Its clock, which whoever runs it moves.
+    pub now: TimeMs,
+    /// The article of a barcode, where one may stand for another.
+    pub articles: BTreeMap<Barcode, Box<str>>,
+    pub(super) shops: BTreeMap<ShopId, Logs>,
+    pub(super) holds: Holds,
     /// Whose log a replica is.
     owners: BTreeMap<ReplicaId, ShopId>,
     revoked: BTreeMap<ShopId, bool>,
@@ -67,7 +73,10 @@ impl Hub {
         Self {
             life,
             limit: 5_000,
+            now: TimeMs(0),
+            articles: BTreeMap::new(),
             shops: BTreeMap::new(),
+            holds: Holds::default(),
             owners: BTreeMap::new(),
             revoked: BTreeMap::new(),
             registers: BTreeMap::new(),
@@ -81,6 +90,12 @@ impl Hub {
             ordinal,
             random: random_id(bits),
         };
+        self.holds.forget_returns();
+        self.commit(bits);
+    }
+
+    /// A hub that goes back behind this word is in another history.
+    pub(super) fn commit(&mut self, bits: Bits<'_>) {
         self.feed.pos += 1;
         self.feed.commit(bits() >> 1);
     }
@@ -100,6 +115,8 @@ impl Hub {
     pub fn clear(&mut self) {
         *self = Self {
             limit: self.limit,
+            now: self.now,
+            articles: std::mem::take(&mut self.articles),
             ..Self::new(self.life)
         };
     }
@@ -119,9 +136,7 @@ impl Hub {
             .unwrap_or(0);
         self.registers
             .insert((kind, key.to_owned()), (value.to_vec(), seq));
-        // A hub that goes back behind this word is in another history.
-        self.feed.pos += 1;
-        self.feed.commit(bits() >> 1);
+        self.commit(bits);
     }
 
     /// Every register, by kind and key.
@@ -169,6 +184,7 @@ impl Hub {
         if request.hello.shop != shop.as_str() || self.shows_others(shop, &request) {
             return Err(Refused::Forbidden);
         }
+        let legs = self.read_legs(shop, &request)?.ok_or(Refused::Forbidden)?;
         self.shops
             .entry(shop.clone())
             .or_insert_with(|| Logs::new(shop.clone()));
@@ -178,6 +194,7 @@ impl Hub {
             outcomes.push((delta.replica, self.admit(shop, delta)));
         }
         self.publish(shop, &outcomes, bits);
+        self.take_legs(shop, &request, legs, bits);
         Ok(Exchanged {
             answer: self.answer(shop, &request, &outcomes),
             outcomes: request
@@ -262,11 +279,13 @@ impl Hub {
         }
         self.feed.pos += 1;
         let logs = self.shops.get_mut(shop).expect("a shop that asks");
-        for barcode in logs.take_touched() {
-            let on_hand = logs.index().on_hand(&barcode);
-            self.feed.say(shop, &barcode, on_hand);
+        let touched = logs.take_touched();
+        for barcode in &touched {
+            let on_hand = logs.index().on_hand(barcode);
+            self.feed.say(shop, barcode, on_hand);
         }
         self.feed.commit(bits() >> 1);
+        self.has_moved(shop, &touched);
     }
 
     fn answer(
@@ -305,13 +324,14 @@ impl Hub {
             }
         }
         let (deltas, more) = self.deltas(logs, &wanted);
+        let (legs, more_legs) = self.legs_after(shop, request);
         let hash = logs.hash();
         let replies = request.deltas.iter().zip(outcomes);
         Answer {
             welcome: WelcomeV1 {
                 life: (self.life.ordinal, self.life.random),
                 show_all: !request.positions.all && is_all_same && hash != request.positions.hash,
-                more,
+                more: more || more_legs,
                 ..WelcomeV1::default()
             },
             hash,
@@ -325,7 +345,7 @@ impl Hub {
             others: None,
             decisions: Vec::new(),
             digest: None,
-            legs: None,
+            legs,
         }
     }
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::logs::Held;
+use crate::hold::{Facts, Leg, Merged};
 use crate::voids::{Standing, counting, statement_rank};
-use crate::{Barcode, Condition, Dot, Kind, Movement, MovementId, TimeMs};
+use crate::{Barcode, Condition, Dot, HoldId, Kind, Movement, MovementId, TimeMs};
 
 type Row = (Barcode, Condition);
 
@@ -25,6 +26,8 @@ pub struct Index {
     named: BTreeMap<MovementId, usize>,
     statements: BTreeMap<Row, BTreeSet<(TimeMs, MovementId)>>,
     units: BTreeMap<Row, i64>,
+    /// What came in for a hold.
+    arrivals: BTreeMap<HoldId, BTreeSet<MovementId>>,
     /// Rows whose units changed since somebody asked.
     touched: BTreeSet<Barcode>,
 }
@@ -64,6 +67,40 @@ impl Index {
         units(Condition::Sellable) + units(Condition::Unavailable)
     }
 
+    /// Units on hand of a barcode that can be sold.
+    pub fn sellable(&self, barcode: &Barcode) -> i64 {
+        let row = (barcode.clone(), Condition::Sellable);
+        self.units.get(&row).copied().unwrap_or(0)
+    }
+
+    /// Whether a movement is there, and counts.
+    pub fn merged(&self, id: MovementId) -> Merged {
+        match self.ids.get(&id).map(|twins| twins.counts) {
+            None => Merged::NotYet,
+            Some(None) => Merged::Void,
+            Some(Some(_)) => Merged::Counts,
+        }
+    }
+
+    /// The dots of an id.
+    pub(super) fn dots(&self, id: MovementId) -> impl Iterator<Item = Dot> {
+        let twins = self.ids.get(&id).into_iter();
+        twins.flat_map(|twins| twins.dots.keys().copied())
+    }
+
+    /// What the movements say about a leg of this shop.
+    pub fn facts(&self, leg: &Leg) -> Facts {
+        let movement = leg.shop.movement();
+        let came = self.arrivals.get(&leg.terms.hold).into_iter().flatten();
+        Facts {
+            movement: movement.map_or(Merged::NotYet, |id| self.merged(id)),
+            has_arrived: leg.terms.comes_from.is_some()
+                && came
+                    .into_iter()
+                    .any(|id| self.merged(*id) == Merged::Counts),
+        }
+    }
+
     /// Every barcode that some movement named.
     pub fn barcodes(&self) -> BTreeSet<Barcode> {
         self.units
@@ -84,6 +121,11 @@ impl Index {
         self.units.entry(row.clone()).or_default();
         let twins = self.ids.entry(id).or_default();
         twins.dots.insert(dot, Arc::clone(held));
+        if movement.kind == Kind::TransferIn
+            && let Some(hold) = movement.details().hold
+        {
+            self.arrivals.entry(HoldId(hold.0)).or_default().insert(id);
+        }
         if let Some(target) = movement.target {
             *self.named.entry(target).or_default() += 1;
             self.settle_target(target);

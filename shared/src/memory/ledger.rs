@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::logs::Logs;
+use super::promises::Promises;
 use crate::decide::{self, Acknowledged, Outcome, Shown, Taking};
 use crate::delta::Entry;
+use crate::hold::{Leg, Way};
 use crate::movement::KeyHash;
+use crate::registers::HoldPolicy;
 use crate::wire::v1::{CertificateV1, HelloV1};
 use crate::wire::{Answer, Positions, Reply, Request};
-use crate::{Delta, HubLife, Movement, MovementId, ReplicaId, Seq, ShopId};
+use crate::{Delta, HubLife, Key, Kind, Movement, MovementId, ReplicaId, Seq, ShopId, TimeMs};
 
 /// What lies on the disk. A copy of it is a backup.
 #[derive(Clone, Debug)]
@@ -25,6 +28,12 @@ pub struct Ledger {
     pub limit: usize,
     /// The hub's life as last heard.
     pub life: Option<HubLife>,
+    /// Its clock, corrected to the hub's, which whoever runs it moves.
+    pub now: TimeMs,
+    /// It knows what a hold is; a version before did not.
+    pub takes_holds: bool,
+    pub(super) policy: HoldPolicy,
+    pub(super) promises: Promises,
     /// What each key that can contradict itself was first booked as here.
     keys: BTreeMap<KeyHash, MovementId>,
     show_all: bool,
@@ -52,11 +61,12 @@ pub struct Applied {
 }
 
 /// What a request said of its sender, as far as the answer speaks of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// Whether all positions were shown.
     pub all: bool,
     life: Option<HubLife>,
+    legs: Vec<Leg>,
 }
 
 /// What became of a booking.
@@ -70,6 +80,8 @@ pub enum Booked {
     Conflict,
     /// A void names it: nothing is booked.
     Voided,
+    /// It is held for an order: nothing is booked, and the till is told.
+    Held,
 }
 
 impl Ledger {
@@ -82,6 +94,10 @@ impl Ledger {
             is_doubted: false,
             limit: 5_000,
             life: None,
+            now: TimeMs(0),
+            takes_holds: false,
+            policy: HoldPolicy::default(),
+            promises: Promises::default(),
             keys: BTreeMap::new(),
             show_all: true,
             token: None,
@@ -91,8 +107,24 @@ impl Ledger {
         }
     }
 
-    /// Books a movement: once, whoever asks how often.
+    /// Books a movement: once, whoever asks how often. A receipt's line is of a file, and has happened; anything else is a
+    /// call, which may be refused.
     pub fn book(&mut self, movement: Movement, mint: &mut dyn FnMut() -> ReplicaId) -> Booked {
+        let way = if matches!(movement.key, Key::Receipt { .. }) {
+            Way::File
+        } else {
+            Way::Call
+        };
+        self.book_as(way, movement, mint)
+    }
+
+    /// Books a movement that comes in this way.
+    pub fn book_as(
+        &mut self,
+        way: Way,
+        movement: Movement,
+        mint: &mut dyn FnMut() -> ReplicaId,
+    ) -> Booked {
         let shop = self.logs.shop();
         let id = movement.id(shop);
         let index = self.logs.index();
@@ -100,13 +132,21 @@ impl Ledger {
             return Booked::Voided;
         }
         if index.has(id) {
+            self.link_again(&movement);
             return Booked::Again;
         }
         if movement.key.can_conflict() && self.keys.contains_key(&movement.key_hash(shop)) {
             return Booked::Conflict;
         }
-        self.write(Entry::new(movement), mint);
-        Booked::New
+        let barcode = movement.barcode.clone();
+        let booked = if movement.kind == Kind::Sale {
+            self.sell(way, movement, mint)
+        } else {
+            self.write(Entry::new(movement), mint);
+            Booked::New
+        };
+        self.has_written(&barcode);
+        booked
     }
 
     /// Writes a movement whatever it says: a newer version's, before that was taken back.
@@ -132,7 +172,7 @@ impl Ledger {
         }
     }
 
-    fn acked(&self, replica: ReplicaId) -> Seq {
+    pub(super) fn acked(&self, replica: ReplicaId) -> Seq {
         self.acked.get(&replica).copied().unwrap_or_default()
     }
 
@@ -178,6 +218,7 @@ impl Ledger {
             left -= delta.entries.len();
             deltas.push(delta);
         }
+        let (legs, brought) = self.legs_to_bring(&deltas);
         let request = Request {
             hello: HelloV1 {
                 shop: logs.shop().to_string(),
@@ -198,17 +239,24 @@ impl Ledger {
             quarantine: Vec::new(),
             disagreements: None,
             digest: None,
-            legs: None,
+            legs,
         };
         let life = self.life;
-        (request, Sent { all, life })
+        (
+            request,
+            Sent {
+                all,
+                life,
+                legs: brought,
+            },
+        )
     }
 
     /// Applies the hub's answer, in the order that the protocol names. `mint` gives a replica that was never used.
     pub fn apply(
         &mut self,
         answer: &Answer,
-        sent: Sent,
+        sent: &Sent,
         mint: &mut dyn FnMut() -> ReplicaId,
     ) -> Applied {
         let life = answer.life();
@@ -222,6 +270,7 @@ impl Ledger {
             self.acked.clear();
             self.generation += 1;
             self.registers_upto = 0;
+            self.promises.forget_acknowledgements();
         }
         let must_mint =
             self.is_doubted | self.read_positions(answer) | self.take(answer, &mut applied);
@@ -230,6 +279,12 @@ impl Ledger {
             applied.minted = true;
         }
         self.read_registers(answer, sent);
+        let legs = if sent.life == Some(life) {
+            &sent.legs[..]
+        } else {
+            &[]
+        };
+        self.take_legs(answer, legs);
         self.show_all = answer.welcome.show_all
             || must_mint
             || (!sent.all && (self.show_all || applied.life_changed || sent.life != Some(life)));
@@ -339,7 +394,7 @@ impl Ledger {
     }
 
     /// The last writer wins by (hub life, hub sequence); what a new life did not say again is gone.
-    fn read_registers(&mut self, answer: &Answer, sent: Sent) {
+    fn read_registers(&mut self, answer: &Answer, sent: &Sent) {
         for register in answer.registers.iter().flat_map(|all| &all.list) {
             let key = (register.kind, register.key.clone());
             let newer = (self.generation, register.seq);

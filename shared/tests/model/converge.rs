@@ -131,7 +131,7 @@ impl World {
         let answer = self.answer(&request.seal(|_| [0; 64]).unwrap());
         let answer = Answer::read(&frame::open(&answer).unwrap()).unwrap();
         let minted = &mut self.minted;
-        self.agents[index].apply(&answer, sent, &mut || {
+        self.agents[index].apply(&answer, &sent, &mut || {
             *minted += 1;
             ReplicaId([*minted; 16])
         });
