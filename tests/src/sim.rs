@@ -12,7 +12,9 @@ mod hub;
 mod line;
 mod machine;
 mod malice;
+mod orders;
 mod peace;
+mod pledges;
 pub mod random;
 pub mod regressions;
 mod run;
@@ -23,6 +25,7 @@ mod website;
 mod world;
 
 pub use config::{Config, Fault};
+pub use pledges::{RARE, TABLE};
 pub use run::{Report, run, run_real};
 pub use shrink::shrink;
 pub use story::{At, Line, Story, sale};

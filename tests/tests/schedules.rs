@@ -2,6 +2,7 @@
 //!
 //! Every step looks at the promises; `peace` then demands that all hold the same and that every sale counts once.
 
+use vitrina_shared::hold::{Word, WorkKind};
 use vitrina_tests::sim::{Story, sale};
 
 #[test]
@@ -368,4 +369,207 @@ fn row_too_high() {
     story.peace();
 
     assert_eq!(story.on_hand(shop, 1), -1, "what a row says is never taken");
+}
+
+#[test]
+fn fulfil_then_pos_line() {
+    let mut story = Story::with_orders(1);
+    let shop = story.shop(0);
+    story.restock(shop, 50, 2);
+    let hold = story.order("1024", 50).unwrap();
+    story.exchange_all(shop);
+    assert_eq!(story.hold(hold), Some(Word::Confirmed));
+
+    // The buyer stands at the till: the call names order and receipt, and the file with the receipt comes after it.
+    story.fulfil(shop, hold, sale("7", 50));
+    story.sell(shop, sale("7", 50));
+    story.exchange_all(shop);
+
+    assert_eq!(story.hold(hold), Some(Word::Fulfilled));
+    assert_eq!(story.on_hand(shop, 50), 1, "one sale, by two ways");
+    assert_eq!(story.held(shop, 50), 0);
+    assert_eq!(story.work(), []);
+    story.peace();
+}
+
+#[test]
+fn pos_line_then_fulfil() {
+    let mut story = Story::with_orders(1);
+    let shop = story.shop(0);
+    story.restock(shop, 50, 1);
+    let hold = story.order("1024", 50).unwrap();
+    story.exchange_all(shop);
+
+    // The file says nothing of the order: it is a question, and the leg stays held.
+    story.sell(shop, sale("7", 50));
+    story.exchange_all(shop);
+    assert_eq!(story.hold(hold), Some(Word::Confirmed));
+    assert_eq!(story.held(shop, 50), 1);
+    assert_eq!(story.work(), [WorkKind::SoldOverHold]);
+
+    // The call that comes late names both.
+    story.fulfil(shop, hold, sale("7", 50));
+    story.exchange_all(shop);
+
+    assert_eq!(story.hold(hold), Some(Word::Fulfilled));
+    assert_eq!(story.on_hand(shop, 50), 0);
+    story.peace();
+}
+
+#[test]
+fn hold_id_after_hub_rollback() {
+    let mut story = Story::with_orders(1);
+    let shop = story.shop(0);
+    story.restock(shop, 50, 2);
+    let copy = story.copy_hub();
+    let hold = story.order("1024", 50).unwrap();
+    story.exchange_all(shop);
+    assert_eq!(story.hold(hold), Some(Word::Confirmed));
+
+    story.revert_hub(copy);
+    // The website had no answer and asks again, before the shop is heard and after it.
+    let again = story.order("1024", 50);
+    story.exchange_all(shop);
+    let later = story.order("1024", 50);
+
+    assert!(again.is_none_or(|again| again == hold));
+    assert_eq!(
+        later,
+        Some(hold),
+        "the same key is the same hold, whoever forgot it"
+    );
+    assert_eq!(story.hold(hold), Some(Word::Confirmed));
+    assert_eq!(story.held(shop, 50), 1, "one piece is kept for one order");
+    story.peace();
+}
+
+#[test]
+fn legs_are_back_before_anything_is_granted() {
+    let mut story = Story::with_orders(1);
+    let shop = story.shop(0);
+    story.restock(shop, 50, 1);
+    let copy = story.copy_hub();
+    let hold = story.order("1024", 50).unwrap();
+    story.exchange_all(shop);
+
+    story.restore_hub(copy);
+    assert_eq!(story.order("1025", 50), None, "nobody knows what is kept");
+    story.exchange_all(shop);
+
+    assert_eq!(story.hold(hold), Some(Word::Confirmed));
+    assert_eq!(story.order("1025", 50), None, "it is the other order's");
+    story.peace();
+}
+
+#[test]
+fn a_no_takes_the_order_to_the_next_shop() {
+    let mut story = Story::with_orders(2);
+    let (auto, scan) = (story.shop(0), story.shop(1));
+    story.restock(scan, 50, 1);
+    let hold = story.order("1024", 50).unwrap();
+    story.restock(auto, 50, 1);
+    story.exchange_all(scan);
+    assert_eq!(
+        story.hold(hold),
+        Some(Word::Requested),
+        "a person must look"
+    );
+
+    story.decline(scan, hold);
+    story.exchange_all(scan);
+    assert_eq!(story.held(scan, 50), 0);
+    story.exchange_all(auto);
+
+    assert_eq!(story.hold(hold), Some(Word::Confirmed));
+    assert_eq!(story.held(auto, 50), 1);
+    assert_eq!(story.count("re_sourced"), 1);
+    story.peace();
+}
+
+#[test]
+fn two_machines_confirm_the_last_piece() {
+    let mut story = Story::with_orders(1);
+    let shop = story.shop(0);
+    story.restock(shop, 50, 1);
+    let copy = story.copy(shop);
+    let hold = story.order("1024", 50).unwrap();
+    story.exchange_all(shop);
+    story.release(hold);
+    let other = story.order("1025", 50).unwrap();
+
+    // The second machine knows of neither; it hears of both at once, and keeps the one that is still asked for.
+    let clone = story.second_machine(shop, copy);
+    story.exchange_all(clone);
+    story.exchange_all(shop);
+
+    assert_eq!(story.hold(hold), Some(Word::Released));
+    assert_eq!(story.hold(other), Some(Word::Confirmed));
+    assert_eq!(story.work(), [WorkKind::PutBack]);
+    story.peace();
+}
+
+#[test]
+fn a_hold_travels_with_its_piece() {
+    let mut story = Story::with_orders(3);
+    let (from, to) = (story.shop(0), story.shop(2));
+    story.restock(from, 50, 1);
+    let hold = story.order("1024", 50).unwrap();
+    story.exchange_all(from);
+
+    story.ship(from, hold, to);
+    story.exchange_all(from);
+    assert_eq!(story.hold(hold), Some(Word::InTransit));
+    assert_eq!((story.held(from, 50), story.held(to, 50)), (0, 0));
+    story.exchange_all(to);
+    story.receive(to, hold);
+    story.exchange_all(to);
+
+    assert_eq!(story.hold(hold), Some(Word::Confirmed));
+    assert_eq!(story.held(to, 50), 1);
+    story.fulfil(to, hold, sale("7", 50));
+    story.exchange_all(to);
+    assert_eq!(story.hold(hold), Some(Word::Fulfilled));
+    assert_eq!(story.work(), []);
+    story.peace();
+}
+
+#[test]
+fn cancelled_and_bought() {
+    let mut story = Story::with_orders(1);
+    let shop = story.shop(0);
+    story.restock(shop, 50, 1);
+    let hold = story.order("1024", 50).unwrap();
+    story.exchange_all(shop);
+
+    // The line is down: the website cancels, and the buyer takes it.
+    story.release(hold);
+    story.fulfil(shop, hold, sale("7", 50));
+    story.exchange_all(shop);
+
+    assert_eq!(story.hold(hold), Some(Word::Fulfilled));
+    assert!(story.work().contains(&WorkKind::CancelledAndBought));
+    assert_eq!(story.held(shop, 50), 0);
+    story.peace();
+}
+
+#[test]
+fn a_leg_that_expired_binds_no_till() {
+    let mut story = Story::with_orders(1);
+    let shop = story.shop(0);
+    story.restock(shop, 50, 1);
+    let hold = story.order("1024", 50).unwrap();
+    story.exchange_all(shop);
+    story.call(shop, "till", sale("", 50));
+    assert_eq!(story.count("held"), 1, "it is kept for the order");
+
+    // A day and ten minutes later, without a line.
+    story.minutes(24 * 60 + 11);
+    story.call(shop, "till", sale("", 50));
+    story.exchange_all(shop);
+
+    assert_eq!(story.count("held"), 1);
+    assert_eq!(story.hold(hold), Some(Word::Expired));
+    assert_eq!(story.on_hand(shop, 50), 0);
+    assert!(story.work().contains(&WorkKind::PutBack));
+    story.peace();
 }

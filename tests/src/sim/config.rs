@@ -108,6 +108,8 @@ faults! {
     Malice = "malice", 30;
     /// The other side is of a later version: a section, a kind of movement that this one does not know.
     Newer = "newer", 60;
+    /// No fault: websites order, persons answer, tills sell what is held.
+    Orders = "orders", 400;
 }
 
 impl Config {
@@ -151,6 +153,8 @@ impl Config {
         }
         // The model and the stores are told of a revocation in different ways.
         config.rates.remove(&Fault::Revoke);
+        // The stores keep no holds yet.
+        config.rates.remove(&Fault::Orders);
         config
     }
 

@@ -150,6 +150,14 @@ impl Hub {
         }
     }
 
+    /// The one in memory.
+    pub(super) fn memory(&mut self) -> Option<&mut memory::Hub> {
+        match self {
+            Self::Memory(hub) => Some(hub),
+            Self::Real(_) => None,
+        }
+    }
+
     pub(super) fn life(&self) -> HubLife {
         match self {
             Self::Memory(hub) => hub.life,

@@ -201,6 +201,7 @@ impl World {
             self.note("hub_behind", format_args!("life {life}"));
         }
         self.check_hub_grows(shop)?;
+        self.heard_of_legs(shop, &flight.bytes)?;
         Ok(Some(taken.answer))
     }
 
@@ -216,6 +217,7 @@ impl World {
             self.note("agent_io", format_args!("{shop}.{place}"));
             return Ok(());
         }
+        let answered = self.answered_at(shop, place);
         let at = &mut self.shops[shop].places[place];
         let Some(sent) = at.waits.take() else {
             return Ok(());
@@ -227,6 +229,8 @@ impl World {
             return Ok(());
         };
         self.note("answered", format_args!("{shop}.{place} {}", applied.taken));
+        self.orders.is_right_again(shop, place);
+        self.check_answers(shop, place, &answered)?;
         for (is, what) in [
             (applied.minted, "minted"),
             (applied.branched, "branched"),

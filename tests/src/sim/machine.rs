@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vitrina_agent::lab::{self, Lab};
 use vitrina_shared::delta::Entry;
+use vitrina_shared::hold::Way;
 use vitrina_shared::memory::{self, Applied, Booked, Logs, random_id};
 use vitrina_shared::registers::kind;
 use vitrina_shared::wire::{Answer, Request, WireError, frame};
 use vitrina_shared::{
-    Barcode, Dot, HubLife, Movement, MovementId, Position, ReplicaId, Seq, ShopId, TimeMs,
+    Barcode, Dot, HubLife, LegId, Movement, MovementId, Position, ReplicaId, Seq, ShopId, TimeMs,
 };
 
 use super::random::Random;
@@ -45,7 +46,7 @@ pub(super) struct Disk {
 }
 
 /// What a request said of its sender, as far as the answer speaks of it.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) enum Sent {
     Memory(memory::Sent),
     Real(lab::Sent),
@@ -122,15 +123,48 @@ impl Machine {
         self.high_water = (own, end.seq);
     }
 
-    /// Books a movement: once, whoever asks how often.
-    pub(super) fn book(&mut self, movement: Movement, names: &mut Random) -> Booked {
+    /// Books a movement: once, whoever asks how often. Where `way` says nothing, its key does.
+    pub(super) fn book(
+        &mut self,
+        movement: Movement,
+        way: Option<Way>,
+        names: &mut Random,
+    ) -> Booked {
         let mut mint = || ReplicaId(random_id(&mut || names.bits()));
-        let booked = match &mut self.disk.ledger {
-            Ledger::Memory(ledger) => ledger.book(movement, &mut mint),
-            Ledger::Real(lab) => lab.book(&movement),
+        let booked = match (&mut self.disk.ledger, way) {
+            (Ledger::Memory(ledger), None) => ledger.book(movement, &mut mint),
+            (Ledger::Memory(ledger), Some(way)) => ledger.book_as(way, movement, &mut mint),
+            (Ledger::Real(lab), _) => lab.book(&movement),
         };
         self.keep_high_water();
         booked
+    }
+
+    /// The piece of a leg leaves.
+    pub(super) fn ship(&mut self, leg: LegId, transfer: &Movement, names: &mut Random) -> Booked {
+        let mut mint = || ReplicaId(random_id(&mut || names.bits()));
+        let booked = match &mut self.disk.ledger {
+            Ledger::Memory(ledger) => ledger.ship(leg, transfer, &mut mint),
+            Ledger::Real(_) => unreachable!("the stores keep no holds yet"),
+        };
+        self.keep_high_water();
+        booked
+    }
+
+    /// The ledger in memory.
+    pub(super) fn memory(&self) -> Option<&memory::Ledger> {
+        match &self.disk.ledger {
+            Ledger::Memory(ledger) => Some(ledger),
+            Ledger::Real(_) => None,
+        }
+    }
+
+    /// The same, for whoever changes it.
+    pub(super) fn memory_mut(&mut self) -> Option<&mut memory::Ledger> {
+        match &mut self.disk.ledger {
+            Ledger::Memory(ledger) => Some(ledger),
+            Ledger::Real(_) => None,
+        }
     }
 
     /// Writes a movement that only a later version of the program understands.
@@ -172,7 +206,8 @@ impl Machine {
         let mut mint = || ReplicaId(random_id(&mut || names.bits()));
         let (applied, all) = match (&mut self.disk.ledger, sent) {
             (Ledger::Memory(ledger), Sent::Memory(sent)) => {
-                (ledger.apply(&answer, sent, &mut mint), sent.all)
+                let all = sent.all;
+                (ledger.apply(&answer, &sent, &mut mint), all)
             }
             (Ledger::Real(lab), Sent::Real(sent)) => (lab.apply(&answer, sent), sent.all()),
             _ => unreachable!("a machine's own request"),

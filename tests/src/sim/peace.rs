@@ -24,6 +24,7 @@ impl World {
         for shop in 0..self.shops.len() {
             self.set_revoked(shop, None);
         }
+        self.wind_clocks();
         let held: Vec<Held> = (0..self.shops.len()).map(|shop| self.held(shop)).collect();
         for (shop, held) in held.iter().enumerate() {
             self.level(shop)?;
@@ -41,7 +42,8 @@ impl World {
             check_whole(&logs, &stated, held)?;
         }
         self.readers_come_to_the_end()?;
-        self.check_view()
+        self.check_view()?;
+        self.orders_come_to_an_end()
     }
 
     fn level(&mut self, shop: usize) -> Result<(), Broken> {

@@ -1,10 +1,13 @@
 //! A run that is told step by step: the schedules that have a name.
 
+use vitrina_shared::hold::{DeclineReason, Leg, Way, Word, WorkKind};
+use vitrina_shared::memory::Order;
 use vitrina_shared::movement::Details;
 use vitrina_shared::time::Day;
-use vitrina_shared::{Barcode, Condition, Key, Kind, Movement, Qty, TimeMs};
+use vitrina_shared::{Barcode, Condition, HoldId, Key, Kind, Movement, Qty, TimeMs};
 
 use super::config::{Config, Fault};
+use super::orders::details_of;
 use super::run::Stores;
 use super::till::barcode;
 use super::world::{Flight, World};
@@ -102,6 +105,113 @@ impl Line {
 pub struct Story(World);
 
 impl Story {
+    /// A hub and so many shops with a machine each, which take holds: the first by stock, the second by scan, and so on.
+    /// Every shop has told the hub what it keeps.
+    pub fn with_orders(shops: usize) -> Self {
+        let mut config = Config::quiet(shops);
+        config.rates.insert(Fault::Orders, 0);
+        let mut story = Self(World::new(Stores::Memory, 1, &config));
+        story.0.wind_clocks();
+        for shop in 0..shops {
+            story.exchange_all(story.shop(shop));
+        }
+        story
+    }
+
+    /// Pieces come into a shop.
+    pub fn restock(&mut self, at: At, barcode: u64, pieces: i64) {
+        let key = format!("restock {} {barcode} {pieces}", at.shop);
+        let mut line = sale("", barcode).of(pieces);
+        line.qty = pieces;
+        line.kind = Kind::Receipt;
+        self.call(at, &key, line);
+        self.exchange(at);
+    }
+
+    /// A website orders one piece of a barcode under a key; nothing where it is refused.
+    pub fn order(&mut self, key: &str, barcode_number: u64) -> Option<HoldId> {
+        let order = Order {
+            caller: "site".into(),
+            idempotency_key: key.into(),
+            barcode: barcode(barcode_number),
+            shop: None,
+            qty: Qty::new(1).unwrap(),
+            order: key.into(),
+            allow_variant: false,
+            ttl_ms: 86_400_000,
+        };
+        self.0.place_order(order).unwrap()
+    }
+
+    /// What the website reads of a hold.
+    pub fn hold(&mut self, hold: HoldId) -> Option<Word> {
+        self.0.tell(hold).unwrap();
+        self.0.hub.memory().unwrap().hold(hold)
+    }
+
+    /// The website lets a hold go.
+    pub fn release(&mut self, hold: HoldId) {
+        self.0.release(hold).unwrap();
+    }
+
+    /// So many minutes go by.
+    pub fn minutes(&mut self, minutes: i64) {
+        self.0.pass(minutes * 60_000).unwrap();
+    }
+
+    /// The leg of a hold that a machine knows; the last of them.
+    fn leg(&self, at: At, hold: HoldId) -> Leg {
+        let ledger = self.0.ledger(at.shop, at.place);
+        let legs = ledger.legs().filter(|leg| leg.terms.hold == hold);
+        legs.max_by_key(|leg| leg.rank()).unwrap().clone()
+    }
+
+    /// A person scans the piece of a hold.
+    pub fn scan(&mut self, at: At, hold: HoldId) {
+        let leg = self.leg(at, hold);
+        self.0.scan(at.shop, at.place, &leg).unwrap();
+    }
+
+    /// A person says no to a hold.
+    pub fn decline(&mut self, at: At, hold: HoldId) {
+        let leg = self.leg(at, hold);
+        let ledger = self.0.ledger_mut(at.shop, at.place);
+        assert!(ledger.decline(leg.id, DeclineReason::NotFound));
+    }
+
+    /// The piece of a hold leaves for another shop.
+    pub fn ship(&mut self, at: At, hold: HoldId, to: At) {
+        let leg = self.leg(at, hold);
+        self.0.ship(at.shop, at.place, &leg, to.shop).unwrap();
+    }
+
+    /// The piece of a hold has come.
+    pub fn receive(&mut self, at: At, hold: HoldId) {
+        let leg = self.leg(at, hold);
+        self.0.receive(at.shop, at.place, &leg).unwrap();
+    }
+
+    /// A till sells by a call, naming the hold.
+    pub fn fulfil(&mut self, at: At, hold: HoldId, line: Line) {
+        let mut sale = line.movement(None);
+        sale.rest = details_of(hold).to_bytes();
+        let call = Some(Way::Call);
+        self.0.bring_as(at.shop, at.place, sale, call).unwrap();
+    }
+
+    /// Units of a barcode that are held in a shop, by the hub.
+    pub fn held(&mut self, at: At, number: u64) -> i64 {
+        let id = self.0.shops[at.shop].id.clone();
+        let hub = self.0.hub.memory().unwrap();
+        hub.offer(&id, &barcode(number)).level.held
+    }
+
+    /// What people were told of holds, in no order.
+    pub fn work(&mut self) -> Vec<WorkKind> {
+        let hub = self.0.hub.memory().unwrap();
+        hub.work().iter().map(|(_, kind)| *kind).collect()
+    }
+
     /// A hub and so many shops with a machine each; nothing goes wrong by itself.
     pub fn of_shops(shops: usize) -> Self {
         Self(World::new(Stores::Memory, 1, &Config::quiet(shops)))

@@ -1,5 +1,6 @@
 //! What tills do: they sell, take in, cancel, ask again where they got no answer, and remember what they were told.
 
+use vitrina_shared::hold::Way;
 use vitrina_shared::memory::Booked;
 use vitrina_shared::movement::Details;
 use vitrina_shared::time::Day;
@@ -55,6 +56,17 @@ impl World {
         place: usize,
         movement: Movement,
     ) -> Result<(), Broken> {
+        self.bring_as(shop, place, movement, None)
+    }
+
+    /// The same in a way that its key does not tell.
+    pub(super) fn bring_as(
+        &mut self,
+        shop: usize,
+        place: usize,
+        movement: Movement,
+        way: Option<Way>,
+    ) -> Result<(), Broken> {
         if !self.shops[shop].places[place].machine.is_up {
             self.start(shop, place);
         }
@@ -72,8 +84,10 @@ impl World {
             return Ok(());
         }
         let crashes = self.happens(Fault::CrashAfter);
+        let kept = self.kept_at(shop, place);
         let at = &mut self.shops[shop].places[place];
-        let booked = at.machine.book(movement.clone(), &mut self.names);
+        let booked = at.machine.book(movement.clone(), way, &mut self.names);
+        self.check_sale(shop, place, (&movement, way), booked, &kept)?;
         if booked == Booked::New {
             self.check_writer(shop, place)?;
         }
@@ -86,6 +100,10 @@ impl World {
         let what = match booked {
             Booked::New => "sold",
             Booked::Again => "sold_again",
+            Booked::Held => {
+                self.note("held", format_args!("{shop}.{place} {id}"));
+                return Ok(());
+            }
             Booked::Conflict | Booked::Voided => {
                 let is_conflict = booked == Booked::Conflict;
                 let what = if is_conflict {

@@ -9,6 +9,7 @@ use vitrina_shared::{Movement, MovementId, Position, ReplicaId, ShopId};
 use super::config::{Config, Fault};
 use super::hub::{Device, Hub, HubCopy};
 use super::machine::{Machine, Sent};
+use super::orders::Orders;
 use super::random::Random;
 use super::run::{Report, Stores};
 use super::website::Reader;
@@ -46,6 +47,22 @@ pub const BRANCHES: &[&str] = &[
     "rewritten",
     "too_new",
     "unknown_kind",
+    "hold_opened",
+    "hold_again",
+    "hold_refused",
+    "hold_looked_at",
+    "hold_released",
+    "hold_not_released",
+    "hold_extended",
+    "hold_not_extended",
+    "leg_scanned",
+    "leg_declined",
+    "held",
+    "forced",
+    "file_names_order",
+    "shipped",
+    "re_sourced",
+    "returned",
 ];
 
 /// A message on its way.
@@ -118,6 +135,7 @@ pub(super) struct World {
     pub(super) past: Vec<Flight>,
     pub(super) readers: Vec<Reader>,
     pub(super) price: u32,
+    pub(super) orders: Orders,
     pub(super) step: usize,
     pub(super) is_peace: bool,
     trace: u64,
@@ -138,7 +156,7 @@ impl World {
         let shops = (0..config.shops)
             .map(|number| Shop::new(number, &hub, &mut names))
             .collect();
-        Self {
+        let mut world = Self {
             config: config.clone(),
             random: Random::new(seed),
             names,
@@ -153,12 +171,17 @@ impl World {
             past: Vec::new(),
             readers: vec![Reader::default(), Reader::default()],
             price: 0,
+            orders: Orders::default(),
             step: 0,
             is_peace: false,
             trace: 0xcbf2_9ce4_8422_2325,
             counts: BTreeMap::new(),
             events: VecDeque::new(),
+        };
+        if config.rates.contains_key(&Fault::Orders) {
+            world.open_for_orders();
         }
+        world
     }
 
     /// What is to be said of it.
@@ -217,6 +240,11 @@ impl World {
         let shop = self.random.place(self.shops.len());
         let place = self.random.place(self.shops[shop].places.len());
         self.break_something(shop, place)?;
+        self.wind_clocks();
+        if self.happens(Fault::Orders) {
+            self.note("orders", format_args!(""));
+            return self.order_something(shop, place);
+        }
         match self.random.below(100) {
             0..35 => self.sell(shop, place),
             35..40 => self.cancel(shop, place),
