@@ -318,7 +318,9 @@ impl World {
         let hub = self.hub.memory().expect("holds are kept in memory");
         let mut legs = hub.legs().filter(|leg| leg.terms.hold == id);
         let raised = &self.orders.raised;
-        if legs.any(|leg| raised.iter().any(|(of, _)| *of == leg.id)) {
+        // Where a piece has come from another shop, it is asked for there.
+        let has_come = |leg: &Leg| word == Word::Requested && leg.terms.comes_from.is_some();
+        if legs.any(|leg| has_come(leg) || raised.iter().any(|(of, _)| *of == leg.id)) {
             return Ok(());
         }
         Err(format!(
