@@ -2,9 +2,9 @@
 //!
 //! A hold is an order's list of *legs*. A leg asks one shop for one barcode and is a pair of one-way registers: the
 //! hub's side and the shop's. Each only goes forward, so copies join by the greater whatever order they come in, and
-//! nothing that was said is unsaid. What a leg comes to is a pure function of the pair ([`effect`]); what the hub does
-//! about a hold is one of its legs ([`settle`]). The rest are the decisions: whether a leg may be opened ([`grant`]) and
-//! where ([`choose`]), what the shop answers ([`answer`]), what becomes of a sale over a hold ([`sale`]).
+//! nothing that was said is unsaid. What a leg comes to is a pure function of the pair ([`effect()`]); what the hub does
+//! about a hold is one of its legs ([`settle()`]). The rest are the decisions: whether a leg may be opened ([`grant()`]) and
+//! where ([`choose`]), what the shop answers ([`answer()`]), what becomes of a sale over a hold ([`sale`]).
 
 mod answer;
 mod grant;
