@@ -467,6 +467,10 @@ impl Hub {
                 let at = self.now;
                 let shop = leg.shop.join(ShopSide::Broken { at });
                 self.holds.write(Leg { shop, ..leg });
+            } else {
+                // The sale over it may have come before it.
+                let level = (shop.clone(), leg.terms.barcode.clone());
+                self.holds.moved.insert(level);
             }
         }
         let moved = std::mem::take(&mut self.holds.moved);
