@@ -111,10 +111,23 @@ pub struct Effect {
 /// units stay held, so that nobody is promised a piece that is gone.
 pub fn effect(leg: &Leg, facts: Facts) -> Effect {
     let is_waiting = leg.terms.comes_from.is_some() && !facts.has_arrived;
+    let has_come = leg.terms.comes_from.is_some() && facts.has_arrived;
     let mut effect = match leg.hub.state {
         HubState::Requested => while_requested(leg.shop, facts, is_waiting),
         over => when_over(over, leg.shop, facts),
     };
+    // What was confirmed elsewhere and has come is a promise before this shop answers: its end is somebody's work.
+    if has_come {
+        effect.duties = match (leg.hub.state, leg.shop) {
+            (HubState::Requested, ShopSide::Declined { .. }) => {
+                &[Duty::Work(WorkKind::Broken), Duty::EndAndGoOn]
+            }
+            (HubState::Expired | HubState::Released | HubState::Ended, ShopSide::None) => {
+                &[Duty::Work(WorkKind::PutBack)]
+            }
+            _ => effect.duties,
+        };
+    }
     if is_waiting && !planted::is("a_piece_on_its_way_is_held") {
         effect.is_held = false;
     }

@@ -458,6 +458,29 @@ fn the_hold_travels_with_its_piece() {
 }
 
 #[test]
+fn a_piece_that_came_for_an_order_is_never_forgotten() {
+    let told = |state, side| {
+        let mut there = leg(2, state, side);
+        travels_from(&mut there, 1);
+        let facts = Facts {
+            has_arrived: true,
+            ..Facts::default()
+        };
+        let (told, _) = settled(&mut [(there, facts)]);
+        told.into_iter().map(|(_, kind)| kind).collect::<Vec<_>>()
+    };
+
+    for over in [HubState::Ended, HubState::Expired, HubState::Released] {
+        assert_eq!(told(over, ShopSide::None), [WorkKind::PutBack], "{over:?}");
+    }
+    assert_eq!(
+        told(HubState::Requested, sides()[1]),
+        [WorkKind::Broken],
+        "another shop had said yes"
+    );
+}
+
+#[test]
 fn a_piece_on_its_way_to_nobody_is_somebodys_work() {
     let mut there = leg(2, HubState::Requested, sides()[1]);
     travels_from(&mut there, 1);

@@ -103,7 +103,9 @@ fn due(leg: &Leg, facts: Facts) -> Option<WorkKind> {
     if leg.is_requested() {
         return None;
     }
+    let has_come = leg.terms.comes_from.is_some() && facts.has_arrived;
     match (leg.shop.number(), facts.movement) {
+        (0, _) if has_come => Some(WorkKind::PutBack),
         (2, _) | (3 | 5, Merged::Void) => Some(WorkKind::PutBack),
         (3, Merged::NotYet | Merged::Counts) => Some(WorkKind::TravelsUnwanted),
         (5, Merged::NotYet | Merged::Counts) if leg.hub.state == HubState::Released => {
