@@ -194,7 +194,9 @@ impl Hub {
             outcomes.push((delta.replica, self.admit(shop, delta)));
         }
         self.publish(shop, &outcomes, bits);
-        self.take_legs(shop, &request, legs, bits);
+        if !has_refused(&outcomes) {
+            self.take_legs(shop, &request, legs, bits);
+        }
         Ok(Exchanged {
             answer: self.answer(shop, &request, &outcomes),
             outcomes: request
@@ -324,7 +326,10 @@ impl Hub {
             }
         }
         let (deltas, more) = self.deltas(logs, &wanted);
-        let (legs, more_legs) = self.legs_after(shop, request);
+        let (mut legs, more_legs) = self.legs_after(shop, request);
+        if let Some(legs) = legs.as_mut() {
+            legs.taken = !has_refused(outcomes);
+        }
         let hash = logs.hash();
         let replies = request.deltas.iter().zip(outcomes);
         Answer {
@@ -402,6 +407,12 @@ impl Hub {
                 .collect(),
         }
     }
+}
+
+/// Whether movements of a request were not merged: then its legs, which may stand on them, are not taken either.
+fn has_refused(outcomes: &[(ReplicaId, Outcome)]) -> bool {
+    let is_refusal = |outcome: &Outcome| matches!(outcome, Outcome::Gap { .. } | Outcome::Take);
+    outcomes.iter().any(|(_, outcome)| is_refusal(outcome))
 }
 
 impl Claims {
