@@ -193,17 +193,22 @@ async fn an_answer_that_nobody_takes_is_given_up_in_time() {
 
     for (door, path) in both.each().into_iter().zip(paths) {
         let before = handles(door.process);
-        // Asks on and on and takes nothing, until nobody listens any more.
+        // Each asks on and on and takes nothing, until nobody listens any more.
         let many = door.get(path).repeat(1_000);
-        let asked = door.pour(b"", many.as_bytes(), 2_000);
+        let asked = std::thread::scope(|scope| {
+            let line = || door.pour(b"", many.as_bytes(), 2_000);
+            let lines = [(); 3].map(|()| scope.spawn(line));
+            lines.map(|line| line.join().expect("a line"))
+        });
         assert!(
-            asked < 2_000,
-            "{} answered {asked} thousand times",
+            asked.iter().all(|asked| *asked < 2_000),
+            "{} answered {asked:?} thousand times",
             door.url
         );
-        until("the line to be forgotten", || async {
+        // The line between agent and hub may have been on its way from one connection to the next: one more is no leak.
+        until("the lines to be forgotten", || async {
             let now = handles(door.process);
-            if now <= before { Ok(()) } else { Err(now) }
+            if now <= before + 1 { Ok(()) } else { Err(now) }
         })
         .await;
     }
