@@ -122,6 +122,38 @@ impl Hours {
         })
     }
 
+    /// The local time at which the shop will have been open for `open_ms` since a local time. Where it never opens, nobody
+    /// can be waited for: the time counts as if it did.
+    #[must_use]
+    pub fn after(&self, local: TimeMs, open_ms: i64) -> TimeMs {
+        let Some(week) = &self.week else {
+            return local.plus(open_ms);
+        };
+        if Self::ranges(week).next().is_none() {
+            return local.plus(open_ms);
+        }
+        let (mut at, mut left) = (local, open_ms);
+        while left > 0 {
+            if self.is_open(at) {
+                let step = left.min(MINUTE_MS - at.0.rem_euclid(MINUTE_MS));
+                (at, left) = (at.plus(step), left - step);
+            } else {
+                at = at.plus(Self::until_opening_ms(week, at));
+            }
+        }
+        at
+    }
+
+    /// How long a shop that is shut at a local time stays so.
+    fn until_opening_ms(week: &[Vec<(i64, i64)>; 7], local: TimeMs) -> i64 {
+        let minute = minute_of_week(local);
+        let ahead = Self::ranges(week)
+            .map(|(from, _)| (from - minute).rem_euclid(WEEK_MINUTES))
+            .filter(|ahead| *ahead > 0)
+            .min();
+        ahead.unwrap_or(1) * MINUTE_MS - local.0.rem_euclid(MINUTE_MS)
+    }
+
     /// When it is shut at a local time: the local time of the last closing. `None` while it is open, and where it
     /// never opens or never closes.
     pub fn last_closing(&self, local: TimeMs) -> Option<TimeMs> {
@@ -167,6 +199,28 @@ mod tests {
         );
         assert_eq!(hours.last_closing(monday(0, 9, 0)), Some(monday(-1, 18, 0)));
         assert_eq!(hours.last_closing(monday(0, 12, 0)), None);
+    }
+
+    #[test]
+    fn what_is_waited_for_is_waited_for_while_the_shop_is_open() {
+        let hours: Hours = "Mo-Fr 10:00-20:00".parse().unwrap();
+        let half_an_hour = 30 * MINUTE_MS;
+
+        let after = |at| hours.after(at, half_an_hour);
+        assert_eq!(after(monday(0, 12, 0)), monday(0, 12, 30));
+        assert_eq!(after(monday(0, 19, 50)), monday(1, 10, 20));
+        assert_eq!(
+            after(monday(4, 19, 45).plus(17)),
+            monday(7, 10, 15).plus(17)
+        );
+        assert_eq!(after(monday(5, 23, 59).plus(59_999)), monday(7, 10, 30));
+        let at = monday(3, 3, 3);
+        assert_eq!(
+            Hours::default().after(at, half_an_hour),
+            at.plus(half_an_hour)
+        );
+        let shut: Hours = "Mo-Su off".parse().unwrap();
+        assert_eq!(shut.after(at, half_an_hour), at.plus(half_an_hour));
     }
 
     #[test]
