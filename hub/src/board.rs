@@ -11,7 +11,7 @@ use vitrina_shared::freshness::{self, Confidence, Heard};
 use vitrina_shared::hours::Hours;
 use vitrina_shared::{ShopId, TimeMs};
 
-use crate::change::{ShopHealth, ShopRow};
+use crate::change::{ShopHealth, ShopRow, offset_ms};
 
 /// `as_of` of a shop that never proved itself, in an atomic.
 const NEVER: i64 = i64::MIN;
@@ -55,14 +55,7 @@ pub(crate) struct Known {
 
 impl Known {
     fn of(row: ShopRow, heard: Heard, health: ShopHealth) -> Self {
-        // Both were checked when the shop was set; a text of a newer version must not stop the hub.
-        let hours = row
-            .settings
-            .hours
-            .as_deref()
-            .and_then(|hours| hours.parse().ok())
-            .unwrap_or_default();
-        let tz = TimeZone::get(&row.settings.tz).unwrap_or(TimeZone::UTC);
+        let (hours, tz) = row.hours();
         let city = row
             .settings
             .city
@@ -83,9 +76,7 @@ impl Known {
         if self.row.revoked {
             return Confidence::Unknown;
         }
-        let offset_ms = jiff::Timestamp::from_millisecond(now.0)
-            .map_or(0, |at| i64::from(self.tz.to_offset(at).seconds()) * 1_000);
-        freshness::confidence(&self.heard, &self.hours, now, offset_ms)
+        freshness::confidence(&self.heard, &self.hours, now, offset_ms(&self.tz, now))
     }
 
     fn as_of(&self) -> Option<TimeMs> {
@@ -306,15 +297,6 @@ impl Board {
     }
 }
 
-/// Kilometres between two points on the ground (haversine).
-pub(crate) fn distance_km(from: (f64, f64), to: (f64, f64)) -> f64 {
-    const EARTH_RADIUS_KM: f64 = 6_371.0;
-    let (lat1, lat2) = (from.0.to_radians(), to.0.to_radians());
-    let (half_lat, half_lon) = ((lat2 - lat1) / 2.0, (to.1 - from.1).to_radians() / 2.0);
-    let chord = half_lat.sin().powi(2) + lat1.cos() * lat2.cos() * half_lon.sin().powi(2);
-    2.0 * EARTH_RADIUS_KM * chord.sqrt().min(1.0).asin()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -384,11 +366,5 @@ mod tests {
             (cell.confidence(), cell.is_shown()),
             (Confidence::Unknown, false)
         );
-    }
-
-    #[test]
-    fn moscow_is_as_far_from_saint_petersburg_as_maps_say() {
-        let km = distance_km((55.7558, 37.6173), (59.9343, 30.3351));
-        assert!((630.0..640.0).contains(&km), "{km}");
     }
 }

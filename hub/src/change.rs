@@ -4,14 +4,19 @@
 
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use vitrina_shared::freshness::Heard;
+use vitrina_shared::freshness::{self, Confidence, Heard};
+use vitrina_shared::hours::Hours;
 use vitrina_shared::registers::{Item, Settings};
-use vitrina_shared::{Barcode, HubLife, Money, ReplicaId, ShopId, TimeMs};
+use vitrina_shared::{Barcode, HoldId, HubLife, Money, ReplicaId, ShopId, TimeMs};
 
 /// What a shop's file says of a barcode, shown only where the catalogue is silent.
 pub(crate) use vitrina_shared::movement::Words;
+
+/// So long a shop that is open may take to answer a hold.
+const ANSWER_MS: i64 = 30 * 60_000;
 
 /// Where the feed stands after a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +59,13 @@ pub(crate) enum Change {
         /// How it is.
         status: ShopHealth,
     },
+    /// Something changed of a leg. Not an item of the feed: the level that it holds is one.
+    Leg {
+        /// Its hold.
+        hold: HoldId,
+        /// The shop that it asks.
+        shop: ShopId,
+    },
 }
 
 /// One level: a barcode at a shop.
@@ -81,6 +93,17 @@ pub(crate) struct LevelRow {
     pub(crate) updated_at: TimeMs,
     /// Its feed position.
     pub(crate) pos: u64,
+}
+
+/// What is known of a barcode beyond its numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Goods {
+    /// Its article.
+    pub(crate) article: Option<Box<str>>,
+    /// Its size.
+    pub(crate) size: Option<Box<str>>,
+    /// The other barcodes of that article and size.
+    pub(crate) like: Vec<Barcode>,
 }
 
 /// One shop as head office set it.
@@ -128,6 +151,38 @@ impl ShopRow {
     pub(crate) fn is_published(&self) -> bool {
         self.publish && !self.settings.closed
     }
+
+    /// Its opening hours and its zone. Both were checked when the shop was set; a text of a newer version must not stop
+    /// the hub.
+    pub(crate) fn hours(&self) -> (Hours, TimeZone) {
+        let hours = self.settings.hours.as_deref();
+        let hours = hours.and_then(|hours| hours.parse().ok());
+        let tz = TimeZone::get(&self.settings.tz).unwrap_or(TimeZone::UTC);
+        (hours.unwrap_or_default(), tz)
+    }
+
+    /// How far its numbers can be relied on at `now`.
+    pub(crate) fn confidence(&self, heard: &Heard, now: TimeMs) -> Confidence {
+        if self.revoked {
+            return Confidence::Unknown;
+        }
+        let (hours, tz) = self.hours();
+        freshness::confidence(heard, &hours, now, offset_ms(&tz, now))
+    }
+
+    /// Until when it should answer what it is asked at `at`: so long after it, the time when it is shut not counted.
+    pub(crate) fn answer_by(&self, at: TimeMs) -> TimeMs {
+        let (hours, tz) = self.hours();
+        let offset_ms = offset_ms(&tz, at);
+        let local = hours.after(at.plus(offset_ms), ANSWER_MS);
+        local.plus(-offset_ms)
+    }
+}
+
+/// A zone's offset from UTC at a moment.
+pub(crate) fn offset_ms(tz: &TimeZone, at: TimeMs) -> i64 {
+    jiff::Timestamp::from_millisecond(at.0)
+        .map_or(0, |at| i64::from(tz.to_offset(at).seconds()) * 1_000)
 }
 
 /// What a shop said of itself with its last exchange, as the office sees it.

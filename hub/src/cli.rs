@@ -3,6 +3,7 @@
 mod audit;
 mod cert;
 mod frames;
+mod hold;
 mod import;
 mod key;
 mod quarantine;
@@ -67,6 +68,9 @@ enum Verb {
     /// Where a shop's 1C and its ledger disagree
     #[command(subcommand)]
     Diff(quarantine::DiffVerb),
+    /// Pieces that web orders keep in the shops
+    #[command(subcommand)]
+    Hold(hold::HoldVerb),
     /// Records that shops hold back
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineVerb),
@@ -276,6 +280,7 @@ async fn dispatch(verb: Verb, context: Context<'_>) -> anyhow::Result<Exit> {
         Verb::Explain(args) => query::explain(args, context).await,
         Verb::Verify(args) => upkeep::verify(args, context).await,
         Verb::Diff(verb) => quarantine::diff(verb, context).await,
+        Verb::Hold(verb) => hold::run(verb, context).await,
         Verb::Quarantine(verb) => quarantine::run(verb, context).await,
         Verb::Audit(verb) => audit::run(verb, context).await,
         Verb::Frames(verb) => frames::run(verb, context).await,
@@ -321,6 +326,11 @@ mod tests {
             "cert --name localhost --name 127.0.0.1 --out-cert c --out-key k --days 90",
             "audit list --since 7d --shop S017",
             "audit verify",
+            "hold list --shop S017 --order 1024 --all --limit 10",
+            "hold show 00112233445566778899aabbccddeeff",
+            "hold place 2000018987155 --order 1024 --shop S017 --qty 1 --purpose cart --ttl 15m --allow-variant --key k --wait 5s",
+            "hold release 00112233445566778899aabbccddeeff",
+            "hold extend 00112233445566778899aabbccddeeff --ttl 24h",
             "restore f",
             "frames export --shop S017 f",
             "frames import f --orphan",

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use vitrina_host::drop::DropFolder;
 use vitrina_host::output::Lang;
 
+use crate::holds::HoldCaps;
 use crate::limits::Limits;
 
 /// The name of the file.
@@ -34,4 +35,6 @@ pub(crate) struct Config {
     pub(crate) drop: Vec<DropFolder>,
     /// How much callers may take.
     pub(crate) limits: Limits,
+    /// How much web orders may hold.
+    pub(crate) holds: HoldCaps,
 }

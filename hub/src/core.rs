@@ -12,12 +12,13 @@ use vitrina_host::db::Vfs;
 use vitrina_host::os::{self, OsError};
 use vitrina_host::sign::{self, KeyPair, SignError, TagKey};
 use vitrina_shared::digest::Trial;
-use vitrina_shared::{HubLife, TimeMs};
+use vitrina_shared::{HoldId, HubLife, ShopId, TimeMs};
 
 use crate::audit::{By, What};
-use crate::change::{Change, FeedHead};
+use crate::change::{Change, FeedHead, Goods};
 use crate::config::{Config, FILE};
 use crate::exchange::Waiters;
+use crate::holds::Watchers;
 use crate::keys::Keyring;
 use crate::limits::Callers;
 use crate::metrics::Metrics;
@@ -101,6 +102,8 @@ pub(crate) struct Core {
     pub(crate) keys: Keyring,
     /// Agents that wait.
     pub(crate) waiters: Arc<Waiters>,
+    /// Callers that wait for a shop's word.
+    pub(crate) watchers: Arc<Watchers>,
     /// Turns to read large requests: one core is left to the database.
     pub(crate) reading: Semaphore,
     /// Turns to search the view: more at once than there are processors take memory, and no less time.
@@ -151,9 +154,17 @@ impl Core {
         let store = Store::open(&path, vfs)?;
         let waiters = Arc::new(Waiters::default());
         let view: Arc<OnceLock<Arc<View>>> = Arc::default();
-        let to_view = Arc::clone(&view);
-        store.listen(Box::new(move |head, changes| {
-            publish(&to_view, head, changes);
+        let watchers = Arc::new(Watchers::default());
+        let told = Told {
+            view: Arc::clone(&view),
+            waiters: Arc::clone(&waiters),
+            watchers: Arc::clone(&watchers),
+        };
+        store.listen(Box::new(move |head, changes| told.hear(head, changes)));
+        let known = Arc::clone(&view);
+        store.ask_of_goods(Box::new(move |barcode| {
+            let view = known.get();
+            view.map_or_else(Goods::default, |view| view.goods(barcode))
         }));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let core = Self {
@@ -163,6 +174,7 @@ impl Core {
             store,
             keys: Keyring::default(),
             waiters,
+            watchers,
             reading: Semaphore::new(cores.max(2) - 1),
             searching: Arc::new(Semaphore::new(cores)),
             metrics: Arc::new(Metrics::default()),
@@ -290,10 +302,29 @@ impl Trace {
     }
 }
 
-/// After every commit the view follows.
-fn publish(view: &OnceLock<Arc<View>>, head: &FeedHead, changes: Vec<Change>) {
-    if let Some(view) = view.get() {
-        view.apply(head, changes);
+/// Who hears of every commit: the view follows it, then those are woken who wait for what it changed.
+struct Told {
+    view: Arc<OnceLock<Arc<View>>>,
+    waiters: Arc<Waiters>,
+    watchers: Arc<Watchers>,
+}
+
+impl Told {
+    fn hear(&self, head: &FeedHead, changes: Vec<Change>) {
+        let legs: Vec<(HoldId, ShopId)> = changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Leg { hold, shop } => Some((*hold, shop.clone())),
+                _ => None,
+            })
+            .collect();
+        if let Some(view) = self.view.get() {
+            view.apply(head, changes);
+        }
+        for (hold, shop) in legs {
+            self.waiters.wake(&shop);
+            self.watchers.wake(hold);
+        }
     }
 }
 

@@ -27,6 +27,16 @@ pub(crate) enum Code {
     UnknownShop,
     /// No such article.
     UnknownArticle,
+    /// No such hold.
+    UnknownHold,
+    /// There is not so much to promise.
+    InsufficientStock,
+    /// Nothing of the hold is open any more.
+    HoldNotOpen,
+    /// The hold's time is over.
+    HoldExpired,
+    /// What is written once needs a name under which it can be repeated.
+    MissingIdempotencyKey,
     /// No key, or none that is known.
     Unauthorized,
     /// The key or the shop's credential was taken back.
@@ -76,6 +86,31 @@ impl Code {
                 "unknown_article",
                 StatusCode::NOT_FOUND,
                 "There is no such article",
+            ),
+            Self::UnknownHold => (
+                "unknown_hold",
+                StatusCode::NOT_FOUND,
+                "There is no such hold",
+            ),
+            Self::InsufficientStock => (
+                "insufficient_stock",
+                StatusCode::CONFLICT,
+                "There is not so much to promise",
+            ),
+            Self::HoldNotOpen => (
+                "hold_not_open",
+                StatusCode::CONFLICT,
+                "Nothing of this hold is open any more",
+            ),
+            Self::HoldExpired => (
+                "hold_expired",
+                StatusCode::CONFLICT,
+                "The time of this hold is over",
+            ),
+            Self::MissingIdempotencyKey => (
+                "missing_idempotency_key",
+                StatusCode::BAD_REQUEST,
+                "This call needs an Idempotency-Key",
             ),
             Self::Unauthorized => (
                 "unauthorized",
@@ -198,6 +233,14 @@ impl ApiError {
         }
     }
 
+    /// The same key was used for something else: 422.
+    pub(crate) fn mismatch(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            ..Self::new(Code::DuplicateKeyMismatch, detail)
+        }
+    }
+
     /// A fault of ours: logged here, once, with its causes; the caller learns only that it happened.
     pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "a request failed");
@@ -237,6 +280,11 @@ impl ApiError {
     /// Whether the answer has a member of this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.members.contains_key(name)
+    }
+
+    /// The member of this name.
+    pub(crate) fn member(&self, name: &str) -> Option<&Value> {
+        self.members.get(name)
     }
 
     /// The code.

@@ -20,14 +20,15 @@ use vitrina_host::tally::TooMuch;
 use vitrina_shared::movement::Kind;
 use vitrina_shared::wire::frame::Opened;
 use vitrina_shared::wire::v1::{
-    CertificateV1, DigestV1, HelloV1, OtherLevelV1, OtherShopV1, OthersV1, ReplyV1, WelcomeV1,
+    CertificateV1, DigestV1, HelloV1, HubLegsV1, OtherLevelV1, OtherShopV1, OthersV1, ReplyV1,
+    WelcomeV1,
 };
 use vitrina_shared::wire::{Answer, Reply, Request, WireError, frame, life};
 use vitrina_shared::{HubLife, ShopId, TimeMs, planted};
 
 use crate::core::Core;
 use crate::merge::Incoming;
-use crate::store::{Ask, Brought, Found, StoreError, Taken, Via};
+use crate::store::{Ask, Brought, BroughtLegs, Found, StoreError, Taken, Via};
 use token::Claims;
 
 pub(crate) use waiters::Waiters;
@@ -74,6 +75,7 @@ impl From<StoreError> for ExchangeError {
             StoreError::ForeignReplica => {
                 Self::Forbidden("a log of another shop was brought or shown")
             }
+            StoreError::ForeignLeg => Self::Forbidden("a leg of another shop was brought"),
             other => Self::Store(other),
         }
     }
@@ -210,8 +212,10 @@ async fn exchange(
     };
     let mut others = others(core, &taken, &request.hello, found.life)?;
     let known_life = request.hello.life.map(life);
+    let has_legs = { request.legs.as_ref() }.is_some_and(|legs| !legs.list.is_empty());
     let may_wait = request.hello.wait_ms > 0
         && !has_deltas
+        && !has_legs
         && digest.is_none()
         && !found.is_worth_telling()
         && found.registers.is_none()
@@ -302,6 +306,7 @@ fn brought(
         .map(Incoming::of)
         .collect::<Result<_, _>>()
         .map_err(|error| ExchangeError::Wire(error.into()))?;
+    let legs = brought_legs(request, &shop)?;
     let claims = request
         .token
         .as_ref()
@@ -327,7 +332,22 @@ fn brought(
         },
         quarantine: std::mem::take(&mut request.quarantine),
         disagreements: request.disagreements.take(),
+        legs,
     })
+}
+
+/// The legs of a request, which are its shop's.
+fn brought_legs(request: &Request, shop: &ShopId) -> Result<Option<BroughtLegs>, WireError> {
+    let Some(legs) = &request.legs else {
+        return Ok(None);
+    };
+    let list = legs.list.iter().map(|leg| leg.read(shop));
+    Ok(Some(BroughtLegs {
+        list: list.collect::<Result<_, _>>()?,
+        all: legs.all,
+        life: request.hello.life,
+        hash: request.positions.hash,
+    }))
 }
 
 /// What follows a commit: counts, wakes, and an index of ids that must be built.
@@ -394,6 +414,7 @@ fn ask(core: &Core, request: &Request, taken: &Taken) -> Ask {
         outcomes: taken.outcomes.clone(),
         hash: request.positions.hash,
         digest: request.digest.is_some(),
+        legs: request.legs.as_ref().map(|legs| legs.held),
         now: core.now(),
     }
 }
@@ -501,6 +522,10 @@ fn seal(
         .iter()
         .any(|reply| matches!(reply, ReplyV1::NotNow { .. }));
     let claims = Claims::new(found.life, (head.pos, head.tag), &found.every);
+    let legs = found.legs.map(|legs| HubLegsV1 {
+        taken: taken.legs,
+        ..legs
+    });
     let answer = Answer {
         welcome: WelcomeV1 {
             show_all: found.show_all,
@@ -518,7 +543,7 @@ fn seal(
         others: others.section,
         decisions: found.decisions,
         digest,
-        legs: None,
+        legs,
     };
     Ok(answer.seal()?)
 }

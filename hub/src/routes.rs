@@ -9,6 +9,7 @@ pub(crate) mod batch;
 mod changes;
 mod explain;
 mod health;
+pub(crate) mod holds;
 mod imports;
 mod locations;
 mod movements;
@@ -35,7 +36,7 @@ use crate::server::untaken::hold;
 use crate::server::{Hub, Peer, caught};
 
 pub(crate) use ask::Ask;
-pub(crate) use explain::explained_json;
+pub(crate) use explain::{explained_json, retain_of};
 pub(crate) use health::{describe, metrics};
 pub(crate) use movements::movement_json;
 pub(crate) use shops::shops_json;
@@ -152,6 +153,28 @@ pub(crate) fn table() -> Vec<Route> {
             "Every level; the header Vitrina-Cursor is where the feed goes on",
             changes::snapshot,
         ),
+        post(
+            "/v1/holds",
+            WEBSITE,
+            "Keeps a piece in a shop for an order; under the same Idempotency-Key once",
+            holds::place,
+        )
+        .body(JSON),
+        get("/v1/holds/{id}", WEBSITE, "A hold and its legs", holds::one).with(&[MIN_CURSOR]),
+        on_method(
+            Method::DELETE,
+            "/v1/holds/{id}",
+            WEBSITE,
+            "Lets a hold go",
+            holds::release,
+        ),
+        post(
+            "/v1/holds/{id}/extend",
+            WEBSITE,
+            "Keeps a hold until so many seconds from now",
+            holds::extend,
+        )
+        .body(JSON),
         get("/v1/shops", OFFICE, "Every shop and how it is", shops::list),
         get(
             "/v1/movements",

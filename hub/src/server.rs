@@ -25,6 +25,7 @@ use vitrina_host::room;
 use crate::audit::{By, What};
 use crate::auth::Refusals;
 use crate::core::Core;
+use crate::holds;
 use crate::routes;
 use crate::view::View;
 use connection::Front;
@@ -113,10 +114,11 @@ pub(crate) async fn run(
     let hub = Arc::new(Hub::new(core, view));
     hub.view.look(hub.core.now());
     let clock = tokio::spawn(keep_looking(Arc::clone(&hub)));
+    let expiry = tokio::spawn(holds::keep_expiring(Arc::clone(&hub.core)));
     let limits = &hub.core.config.limits;
     let doorman = Doorman::new(limits.connections, limits.connections_per_address);
     let Listeners { api, tls, metrics } = listeners;
-    let mut beside = vec![clock];
+    let mut beside = vec![clock, expiry];
     if let Some(listener) = metrics {
         let (doorman, front) = (Doorman::new(64, 64), Arc::new(metrics_front(&hub)));
         beside.push(tokio::spawn(async move {

@@ -10,6 +10,7 @@ mod digest;
 mod error;
 mod heard;
 mod history;
+mod holds;
 mod keys;
 mod lives;
 mod load;
@@ -49,6 +50,10 @@ pub(crate) use digest::BooksRow;
 pub(crate) use error::StoreError;
 pub(crate) use heard::{DisagreementRow, QuarantineRow, Verdict};
 pub(crate) use history::{Explained, MovementFeed, MovementFilter, MovementPage, MovementRow};
+pub(crate) use holds::{
+    Alternative, BroughtLegs, Ending, HoldFilter, HoldRow, LegRow, NewHold, Placing, Refused,
+    Rejected,
+};
 pub(crate) use lives::LifeRow;
 pub(crate) use receive::{Brought, Taken, Via};
 pub(crate) use shops::CodeUse;

@@ -26,7 +26,7 @@ use vitrina_shared::freshness::Confidence;
 use vitrina_shared::{Barcode, HubLife, TimeMs};
 
 use crate::board::Board;
-use crate::change::{Change, FeedHead, LevelRow, ShopRow};
+use crate::change::{Change, FeedHead, Goods, LevelRow, ShopRow};
 use crate::error::{ApiError, Code};
 use crate::feed::{Cursor, Entry, Feed, Subject};
 use face::Face;
@@ -186,6 +186,7 @@ impl View {
                 self.board.heard(shop, heard, status);
                 (None, false)
             }
+            Change::Leg { .. } => (None, false),
         }
     }
 
@@ -284,6 +285,32 @@ impl View {
                 )
                 .with("candidates", keys))
             }
+        }
+    }
+
+    /// What a barcode is, for whoever looks for another like it: of the same article and size, where both are known.
+    pub(crate) fn goods(&self, barcode: &Barcode) -> Goods {
+        let Some(item) = self.item(barcode.as_str()) else {
+            return Goods::default();
+        };
+        let size_of = |face: &Face| {
+            face.attributes
+                .get("size")
+                .map(|size| list::same_size(size))
+        };
+        let face = item.face();
+        let (article, size) = (face.article.clone(), size_of(&face));
+        let of_article = match (&article, &size) {
+            (Some(article), Some(_)) => self.article(article),
+            _ => Vec::new(),
+        };
+        let is_like =
+            |other: &Arc<Item>| other.barcode != *barcode && size_of(&other.face()) == size;
+        let like = of_article.into_iter().filter(is_like);
+        Goods {
+            like: like.map(|other| other.barcode.clone()).collect(),
+            article,
+            size: size.map(Into::into),
         }
     }
 

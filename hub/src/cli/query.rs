@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use vitrina_host::config::Period;
-use vitrina_host::output::Exit;
+use vitrina_host::output::{Exit, Out};
 use vitrina_host::when;
 use vitrina_shared::movement::Kind;
 use vitrina_shared::{Barcode, ShopId, TimeMs};
@@ -16,9 +16,11 @@ use vitrina_shared::{Barcode, ShopId, TimeMs};
 use super::{Context, Usage};
 use crate::audit::{By, What};
 use crate::error::{ApiError, Code};
-use crate::routes::{explained_json, item_json, movement_json, shops_json, stock_list_json};
+use crate::routes::{
+    explained_json, item_json, movement_json, retain_of, shops_json, stock_list_json,
+};
 use crate::server::wrong_clock;
-use crate::store::{MovementFilter, MovementRow};
+use crate::store::{HoldRow, LegRow, MovementFilter, MovementRow};
 use crate::view::View;
 use crate::view::flat::Format;
 use crate::view::list::StockQuery;
@@ -127,7 +129,7 @@ const LEVEL: [&str; 8] = [
 ];
 
 /// The merged stock, as of now.
-async fn view(context: &Context<'_>) -> anyhow::Result<Arc<View>> {
+pub(super) async fn view(context: &Context<'_>) -> anyhow::Result<Arc<View>> {
     let core = Arc::clone(context.core);
     let view = tokio::task::spawn_blocking(move || core.view()).await??;
     view.look(context.core.now());
@@ -365,8 +367,10 @@ pub(super) async fn explain(args: ExplainArgs, context: Context<'_>) -> anyhow::
     let rows = context
         .core
         .store
-        .explain(barcode.clone(), args.shop)
+        .explain(barcode.clone(), args.shop.clone())
         .await?;
+    let mut holds = context.core.store.holds_of(barcode.clone()).await?;
+    retain_of(&mut holds, args.shop.as_ref());
     if rows.is_empty() && view.item(barcode.as_str()).is_none() {
         let asked = format!("{}: no shop and no catalogue knows it", args.barcode);
         return Err(ApiError::new(Code::UnknownBarcode, asked).into());
@@ -374,7 +378,7 @@ pub(super) async fn explain(args: ExplainArgs, context: Context<'_>) -> anyhow::
     if context.json {
         context
             .out
-            .json(&explained_json(&view, barcode.as_str(), &rows))?;
+            .json(&explained_json(&view, barcode.as_str(), (&rows, &holds)))?;
         return Ok(Exit::Done);
     }
     let names = [
@@ -399,7 +403,30 @@ pub(super) async fn explain(args: ExplainArgs, context: Context<'_>) -> anyhow::
     headers.extend(names);
     headers.push("on_hand");
     context.out.table(&headers, table)?;
+    explain_holds(&holds, &barcode, context.out)?;
     Ok(Exit::Done)
+}
+
+/// What of the number is promised, and to whom.
+fn explain_holds(holds: &[HoldRow], barcode: &Barcode, out: &mut Out) -> anyhow::Result<()> {
+    let mut rows = Vec::new();
+    for hold in holds {
+        let of_barcode = |leg: &&LegRow| leg.leg.terms.barcode == *barcode && leg.held > 0;
+        for leg in hold.legs.iter().filter(of_barcode) {
+            let terms = &leg.leg.terms;
+            rows.push([
+                terms.shop.to_string(),
+                hold.id.to_string(),
+                terms.order.to_string(),
+                hold.word.as_str().to_owned(),
+                leg.held.to_string(),
+            ]);
+        }
+    }
+    if !rows.is_empty() {
+        out.table(&["shop", "hold", "order", "state", "held"], rows)?;
+    }
+    Ok(())
 }
 
 pub(super) async fn export(args: ExportArgs, context: Context<'_>) -> anyhow::Result<Exit> {

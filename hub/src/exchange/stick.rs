@@ -133,7 +133,7 @@ pub(crate) async fn export(
     let mut stick = StickWriter::create(target, Bound::ToShop)?;
     let mut exported = Exported::default();
     let mut done: BTreeMap<ReplicaId, Position> = BTreeMap::new();
-    let mut registers = 0;
+    let (mut registers, mut legs) = (0, 0);
     loop {
         let shown = done.iter().map(|(replica, at)| Shown {
             replica: *replica,
@@ -149,6 +149,7 @@ pub(crate) async fn export(
             outcomes: Vec::new(),
             hash: [0; 32],
             digest: false,
+            legs: Some(legs),
             // Whether a shop's key opens anything is asked where it comes in.
             issued_at: i64::MAX,
             now: core.now(),
@@ -164,6 +165,7 @@ pub(crate) async fn export(
             exported.movements += delta.entries.len() as u64;
         }
         registers = found.registers.as_ref().map_or(registers, |list| list.upto);
+        legs = found.legs.as_ref().map_or(legs, |list| list.upto);
         let more = found.more;
         stick.frame(&sealed(core, &about, found)?)?;
         if !more {
@@ -194,7 +196,7 @@ fn sealed(core: &Core, about: &StickV1, found: Found) -> Result<Vec<u8>, FramesE
         others: None,
         decisions: found.decisions,
         digest: None,
-        legs: None,
+        legs: found.legs,
     };
     let about = about.clone();
     let mut failed = None;

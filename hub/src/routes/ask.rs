@@ -85,6 +85,11 @@ impl Ask {
         }
     }
 
+    /// The name of the key that calls; empty where none was needed.
+    pub(crate) fn caller(&self) -> &str {
+        self.principal.as_ref().map_or("", |caller| &caller.name)
+    }
+
     /// A parameter of the query; an empty one is none.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().rev().find(|(known, _)| known == name)?;

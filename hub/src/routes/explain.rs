@@ -10,9 +10,10 @@ use vitrina_shared::ShopId;
 use crate::error::{ApiError, Code};
 use crate::routes::Ask;
 use crate::routes::ask::json_of;
+use crate::routes::holds::hold_json;
 use crate::routes::movements::{key_of, movement_json};
 use crate::server::Hub;
-use crate::store::Explained;
+use crate::store::{Explained, HoldRow};
 use crate::view::View;
 
 /// How a number came about.
@@ -24,18 +25,36 @@ pub(crate) async fn explain(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Res
         Err(_) => key_of(&hub, &ask.name)?,
     };
     let shop = known_shop(&hub, &ask)?;
-    let rows = hub.core.store.explain(barcode.clone(), shop).await?;
+    let rows = hub
+        .core
+        .store
+        .explain(barcode.clone(), shop.clone())
+        .await?;
+    let mut holds = hub.core.store.holds_of(barcode.clone()).await?;
+    retain_of(&mut holds, shop.as_ref());
     if rows.is_empty() && hub.view.find(barcode.as_str()).is_err() {
         return Err(ApiError::new(Code::UnknownBarcode, ""));
     }
     json_of(
         &ask.headers,
-        &explained_json(&hub.view, barcode.as_str(), &rows),
+        &explained_json(&hub.view, barcode.as_str(), (&rows, &holds)),
     )
 }
 
-/// The same as JSON, for commands: by shop, each movement with the on-hand that it led to.
-pub(crate) fn explained_json(view: &View, barcode: &str, rows: &[Explained]) -> Value {
+/// Leaves the holds that ask this shop, where one is asked about.
+pub(crate) fn retain_of(holds: &mut Vec<HoldRow>, shop: Option<&ShopId>) {
+    if let Some(shop) = shop {
+        holds.retain(|hold| hold.legs.iter().any(|leg| leg.leg.terms.shop == *shop));
+    }
+}
+
+/// The same as JSON, for commands: by shop, each movement with the on-hand that it led to, and the holds that keep
+/// something of it.
+pub(crate) fn explained_json(
+    view: &View,
+    barcode: &str,
+    (rows, holds): (&[Explained], &[HoldRow]),
+) -> Value {
     let mut shops: Vec<Value> = Vec::new();
     for chunk in rows.chunk_by(|left, right| left.row.shop == right.row.shop) {
         let Some(first) = chunk.first() else { continue };
@@ -58,6 +77,12 @@ pub(crate) fn explained_json(view: &View, barcode: &str, rows: &[Explained]) -> 
         let movements: Vec<Value> = chunk.iter().map(explained_movement).collect();
         if let Some(members) = shop.as_object_mut() {
             members.insert("movements".into(), movements.into());
+            let of_shop = |hold: &&HoldRow| {
+                let mut legs = hold.legs.iter();
+                legs.any(|leg| leg.held > 0 && leg.leg.terms.shop == first.row.shop)
+            };
+            let holds: Vec<Value> = holds.iter().filter(of_shop).map(hold_json).collect();
+            members.insert("holds".into(), holds.into());
         }
         shops.push(shop);
     }

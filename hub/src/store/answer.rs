@@ -5,10 +5,10 @@ use vitrina_shared::decide::{self, Outcome, Relation, Shown};
 use vitrina_shared::digest::Digest;
 use vitrina_shared::registers::kind;
 use vitrina_shared::wire::positions_hash;
-use vitrina_shared::wire::v1::{DecisionV1, RegisterV1, RegistersV1};
+use vitrina_shared::wire::v1::{DecisionV1, HubLegsV1, RegisterV1, RegistersV1};
 use vitrina_shared::{Delta, HubLife, Position, ReplicaId, Seq, TimeMs};
 
-use super::{StoreError, digest, heard, lives, log, registers, shops};
+use super::{StoreError, digest, heard, holds, lives, log, registers, shops};
 use crate::change::ShopRow;
 
 /// The most movements of one answer.
@@ -37,6 +37,8 @@ pub(crate) struct Ask {
     pub(crate) hash: [u8; 32],
     /// Whether it shows what its rows add up to.
     pub(crate) digest: bool,
+    /// Legs are held up to here, in the life that it names; none where it takes no holds.
+    pub(crate) legs: Option<u64>,
     /// The hub's clock.
     pub(crate) now: TimeMs,
 }
@@ -66,12 +68,19 @@ pub(crate) struct Found {
     pub(crate) decisions: Vec<DecisionV1>,
     /// What the shop's rows add up to here, where both sides hold the same.
     pub(crate) digest: Option<Digest>,
+    /// Legs that the agent lacks.
+    pub(crate) legs: Option<HubLegsV1>,
 }
 
 impl Found {
     /// Whether there is something that a waiting agent should hear at once.
     pub(crate) fn is_worth_telling(&self) -> bool {
-        !self.deltas.is_empty() || self.show_all || self.has_settings || !self.decisions.is_empty()
+        let has_legs = { self.legs.as_ref() }.is_some_and(|legs| !legs.list.is_empty());
+        !self.deltas.is_empty()
+            || self.show_all
+            || self.has_settings
+            || has_legs
+            || !self.decisions.is_empty()
     }
 }
 
@@ -131,22 +140,41 @@ pub(super) fn find(conn: &Connection, ask: &Ask) -> Result<Found, StoreError> {
         Some((list, is_more)) => (Some(list), is_more),
         None => (None, false),
     };
-    let is_settings = |register: &RegisterV1| register.kind == kind::SETTINGS;
-    let listed = registers.iter().flat_map(|registers| &registers.list);
-    let has_settings = { listed }.any(is_settings);
+    let (legs, are_more_legs) = legs(conn, ask, life)?;
     Ok(Found {
         life,
         hash,
         positions,
         every,
         deltas,
-        more: is_cut || is_more,
+        more: is_cut || is_more || are_more_legs,
         show_all: !ask.all && is_all_same && hash != ask.hash,
+        has_settings: has_settings(registers.as_ref()),
         registers,
-        has_settings,
         decisions: heard::decisions(conn, ask.shop.index, ask.now)?,
         digest: comparable(conn, ask, hash)?,
+        legs,
     })
+}
+
+/// Whether the shop's own settings are among the registers.
+fn has_settings(registers: Option<&RegistersV1>) -> bool {
+    let is_settings = |register: &RegisterV1| register.kind == kind::SETTINGS;
+    registers.is_some_and(|registers| registers.list.iter().any(is_settings))
+}
+
+/// The legs that the agent lacks, where it takes holds; whether there are more.
+fn legs(
+    conn: &Connection,
+    ask: &Ask,
+    life: HubLife,
+) -> Result<(Option<HubLegsV1>, bool), StoreError> {
+    let Some(held) = ask.legs else {
+        return Ok((None, false));
+    };
+    let held = if ask.life == Some(life) { held } else { 0 };
+    let (legs, is_more) = holds::after(conn, ask.shop.index, held)?;
+    Ok((Some(legs), is_more))
 }
 
 /// What the shop's rows add up to, where that can be compared.

@@ -21,6 +21,9 @@ pub(crate) enum StoreError {
     /// A shop brought the log of another shop; nothing was kept.
     #[error("this replica belongs to another shop")]
     ForeignReplica,
+    /// A shop brought a leg of another shop; nothing was kept.
+    #[error("this leg of a hold belongs to another shop")]
+    ForeignLeg,
     /// The shop's credential was taken back; nothing was kept.
     #[error("this credential was revoked")]
     Revoked,
@@ -61,6 +64,7 @@ impl StoreError {
             | Self::Damaged(_)
             | Self::Overflow
             | Self::ForeignReplica
+            | Self::ForeignLeg
             | Self::Revoked
             | Self::Random => false,
         }

@@ -7,7 +7,7 @@ use vitrina_shared::freshness::Heard;
 use vitrina_shared::{HubLife, TimeMs};
 
 use super::sqlite::Txn;
-use super::{StoreError, audit, shops};
+use super::{StoreError, audit, holds, shops};
 use crate::audit::{By, What};
 use crate::change::{Change, ShopHealth};
 
@@ -58,7 +58,8 @@ pub(super) fn newest(conn: &Connection) -> Result<LifeRow, StoreError> {
     Ok(row)
 }
 
-/// Begins a life of this ordinal: nobody was heard from in it, and every shop says so in the feed.
+/// Begins a life of this ordinal: nobody was heard from in it or has returned its legs to it, and every shop says so in
+/// the feed.
 pub(super) fn begin(
     txn: &mut Txn<'_>,
     ordinal: u64,
@@ -74,6 +75,7 @@ pub(super) fn begin(
     ])?;
     audit::add(txn, by, (What::Life, None), &json!({ "reason": reason }))?;
     txn.conn.prepare_cached(FORGET_HEARD)?.execute([])?;
+    holds::forget_returns(txn.conn)?;
     txn.set_life(life);
     for mut shop in shops::all(txn.conn)? {
         shop.pos = txn.next_pos();

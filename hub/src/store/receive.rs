@@ -8,6 +8,7 @@ use vitrina_shared::wire::Reply;
 use vitrina_shared::wire::v1::{DisagreementV1, HealthV1, QuarantinedV1};
 use vitrina_shared::{HubLife, ReplicaId, Seq, ShopId, TimeMs, planted};
 
+use super::holds::{self, BroughtLegs};
 use super::log::{self, Log};
 use super::sqlite::Txn;
 use super::{StoreError, audit, heard, lives, merge, shops, voids};
@@ -70,6 +71,8 @@ pub(crate) struct Brought {
     pub(crate) quarantine: Vec<QuarantinedV1>,
     /// The list of disagreements, where it changed.
     pub(crate) disagreements: Option<Vec<DisagreementV1>>,
+    /// Legs of holds, where it takes holds at all.
+    pub(crate) legs: Option<BroughtLegs>,
 }
 
 /// What became of it.
@@ -89,6 +92,8 @@ pub(crate) struct Taken {
     pub(crate) repairs: u64,
     /// An index of ids must be built before the rest can be taken.
     pub(crate) must_index: bool,
+    /// The legs that it brought are here.
+    pub(crate) legs: bool,
     /// What was merged, to be let go of where nobody waits for the thread.
     spent: Vec<Incoming>,
 }
@@ -118,6 +123,7 @@ pub(super) fn receive(txn: &mut Txn<'_>, brought: &mut Brought) -> Result<Taken,
         merged: 0,
         repairs: 0,
         must_index: false,
+        legs: false,
         spent: Vec::new(),
     };
     for delta in std::mem::take(&mut brought.deltas) {
@@ -131,7 +137,24 @@ pub(super) fn receive(txn: &mut Txn<'_>, brought: &mut Brought) -> Result<Taken,
         }
         hear(txn, &taken, brought, moment)?;
     }
+    // What it says of a leg may stand on what was refused.
+    let legs = brought.legs.take().filter(|_| !taken.has_refused());
+    taken.legs = legs.is_some();
+    holds::receive(txn, &taken.shop, &taken.spent, legs)?;
     Ok(taken)
+}
+
+impl Taken {
+    /// Whether movements were brought that are not here now.
+    fn has_refused(&self) -> bool {
+        let is_here = |reply: &Reply| {
+            matches!(
+                reply,
+                Reply::Merged { .. } | Reply::Duplicate { .. } | Reply::Forked { .. }
+            )
+        };
+        !self.replies.iter().all(is_here)
+    }
 }
 
 /// When the shop was as it says, by the hub's clock. None where it says nothing new: a stick that is older than what
@@ -355,13 +378,7 @@ fn hear(
     let (mut complete, mut source) = (known(before.complete), known(before.source));
     if let Some(health) = &brought.health {
         // What this exchange brought is not pending any more, but what it was refused is.
-        let is_left = taken.replies.iter().any(|r| {
-            !matches!(
-                r,
-                Reply::Merged { .. } | Reply::Duplicate { .. } | Reply::Forked { .. }
-            )
-        });
-        status.pending = if is_left {
+        status.pending = if taken.has_refused() {
             health.pending
         } else {
             health.pending.saturating_sub(brought.movements)

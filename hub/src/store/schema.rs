@@ -19,4 +19,9 @@ pub(super) const STEPS: &[Step] = &[
         name: "digest",
         sql: include_str!("../../migrations/1002_digest.sql"),
     },
+    Step {
+        number: 1_003,
+        name: "holds",
+        sql: include_str!("../../migrations/1003_holds.sql"),
+    },
 ];

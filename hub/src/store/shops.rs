@@ -15,6 +15,8 @@ const ALL: &str = "SELECT id, name, settings, address, lat, lon, external_id, pu
     EXISTS (SELECT 1 FROM device WHERE device.shop = shop.id), pos FROM shop ORDER BY name";
 const FIND: &str = "SELECT id, name, settings, address, lat, lon, external_id, publish, revoked, \
     EXISTS (SELECT 1 FROM device WHERE device.shop = shop.id), pos FROM shop WHERE name = ?1";
+const OF_INDEX: &str = "SELECT id, name, settings, address, lat, lon, external_id, publish, revoked, \
+    EXISTS (SELECT 1 FROM device WHERE device.shop = shop.id), pos FROM shop WHERE id = ?1";
 const NAME: &str = "SELECT name FROM shop WHERE id = ?1";
 const ADD: &str = "INSERT INTO shop (name, settings, address, lat, lon, external_id, publish, added_at, pos) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (name) DO NOTHING RETURNING id";
@@ -101,6 +103,16 @@ pub(super) fn find(conn: &Connection, name: &ShopId) -> Result<Option<ShopRow>, 
 }
 
 /// The shop of a number.
+pub(super) fn of_index(conn: &Connection, index: u32) -> Result<ShopRow, StoreError> {
+    let mut statement = conn.prepare_cached(OF_INDEX)?;
+    let mut rows = statement.query([index])?;
+    match rows.next()? {
+        Some(row) => shop(row),
+        None => Err(StoreError::Damaged("a shop is gone")),
+    }
+}
+
+/// The name of the shop of a number.
 pub(super) fn name(conn: &Connection, index: u32) -> Result<ShopId, StoreError> {
     let name: String = conn
         .prepare_cached(NAME)?

@@ -11,9 +11,10 @@ use vitrina_host::db::{Db, Group, Hooks, Settings, Vfs};
 use vitrina_host::{clock, sign};
 use vitrina_shared::{Barcode, HubLife, TimeMs};
 
+use super::holds::GoodsOf;
 use super::{StoreError, lives, schema};
 use crate::audit::By;
-use crate::change::{Change, FeedHead};
+use crate::change::{Change, FeedHead, Goods};
 
 const LAST_COMMIT: &str = "SELECT pos, tag FROM feed_commit ORDER BY pos DESC LIMIT 1";
 const ADD_COMMIT: &str = "INSERT INTO feed_commit (pos, tag, at) VALUES (?1, ?2, ?3)";
@@ -44,6 +45,7 @@ struct Shared {
     /// What the transaction that was committed leads to.
     next: Mutex<Pending>,
     listener: OnceLock<Listener>,
+    goods: OnceLock<GoodsOf>,
     barcodes: RwLock<HashMap<Box<str>, i64>>,
 }
 
@@ -104,6 +106,7 @@ impl SqliteStore {
             sealed: Mutex::default(),
             next: Mutex::default(),
             listener: OnceLock::new(),
+            goods: OnceLock::new(),
             barcodes: RwLock::new(HashMap::new()),
         });
         let mut settings = Settings::new(path);
@@ -176,6 +179,11 @@ impl SqliteStore {
     /// Who is told of every commit from now on; the first one named stays.
     pub(super) fn listen(&self, listener: Listener) {
         let _ = self.shared.listener.set(listener);
+    }
+
+    /// Who is asked what a barcode is; the first one named stays.
+    pub(super) fn ask_of_goods(&self, goods: GoodsOf) {
+        let _ = self.shared.goods.set(goods);
     }
 
     /// Where the feed stands.
@@ -343,6 +351,12 @@ impl Txn<'_> {
     /// The committed head of the feed.
     pub(super) fn head(&self) -> FeedHead {
         *lock(&self.shared.head)
+    }
+
+    /// What is known of a barcode beyond its numbers.
+    pub(super) fn goods(&self, barcode: &Barcode) -> Goods {
+        let known = self.shared.goods.get();
+        known.map_or_else(Goods::default, |goods| goods(barcode))
     }
 
     /// The number of a barcode; a new one gets the next.

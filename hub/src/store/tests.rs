@@ -131,6 +131,7 @@ fn brought(name: &str, deltas: Vec<Delta>) -> Brought {
         problems: Vec::new(),
         quarantine: Vec::new(),
         disagreements: None,
+        legs: None,
     }
 }
 
@@ -355,6 +356,7 @@ fn the_agent_gets_back_what_it_forgot() {
         outcomes: Vec::new(),
         hash: [0; 32],
         digest: false,
+        legs: None,
         now: TimeMs(0),
     };
     let found = wait(hub.store.answer(ask)).unwrap();

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use vitrina_shared::{Barcode, Condition, Details, Money, TimeMs, Total, planted};
 
-use super::StoreError;
 use super::log::Log;
 use super::sqlite::{Txn, find_barcode};
-use crate::change::{LevelRow, Words};
+use super::{StoreError, holds};
+use crate::change::{Change, LevelRow, Words};
 use crate::merge::Stored;
 
 const OF_LEVEL: &str = "SELECT condition, replica, p, n, last, pos, updated_at, words, words_at \
@@ -216,7 +216,7 @@ pub(super) fn of_replica(
 pub(super) fn level(
     shop: u32,
     barcode: Barcode,
-    numbers: &Numbers,
+    (numbers, held): (&Numbers, i64),
     updated_at: TimeMs,
     pos: u64,
 ) -> LevelRow {
@@ -226,7 +226,7 @@ pub(super) fn level(
         barcode,
         on_hand: numbers.on_hand,
         unavailable: numbers.unavailable,
-        held: 0,
+        held,
         safety: 0,
         in_transit: 0,
         price,
@@ -257,8 +257,28 @@ pub(super) fn current(
     let Some((pos, updated_at)) = newest else {
         return Ok(None);
     };
-    let numbers = numbers(&parts, correction(conn, shop, barcode)?);
-    Ok(numbers.map(|numbers| level(shop, name.clone(), &numbers, TimeMs(updated_at), pos)))
+    let Some(numbers) = numbers(&parts, correction(conn, shop, barcode)?) else {
+        return Ok(None);
+    };
+    let numbers = (&numbers, holds::held(conn, shop, barcode)?);
+    let level = level(shop, name.clone(), numbers, TimeMs(updated_at), pos);
+    Ok(Some(level))
+}
+
+/// Gives a level a new position, because another number of it is held, and tells readers. A shop that never had the
+/// piece has no level.
+pub(super) fn publish(txn: &mut Txn<'_>, shop: u32, barcode: i64) -> Result<(), StoreError> {
+    let parts = parts(txn.conn, shop, barcode)?;
+    let Some(part) = parts.iter().max_by_key(|part| part.pos) else {
+        return Ok(());
+    };
+    let pos = txn.next_pos();
+    set_pos(txn, shop, barcode, part, pos)?;
+    let name = super::sqlite::barcode_text(txn.conn, barcode)?;
+    if let Some(level) = current(txn.conn, shop, barcode, &name)? {
+        txn.change(Change::Level(level));
+    }
+    Ok(())
 }
 
 /// Gives every level of a barcode a new position, because what the catalogue says of it changed.

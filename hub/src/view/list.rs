@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use vitrina_shared::ShopId;
 
-use crate::board::{ShopCell, distance_km};
+use crate::board::ShopCell;
+use crate::distance::distance_km;
 use crate::error::{ApiError, Code};
 use crate::feed::Subject;
 use crate::view::View;
@@ -272,6 +273,6 @@ impl Search<'_> {
 }
 
 /// A size as people write it, made comparable.
-fn same_size(size: &str) -> String {
+pub(super) fn same_size(size: &str) -> String {
     size.trim().replace(',', ".").to_lowercase()
 }

@@ -1,0 +1,126 @@
+//! Holds and their legs as rows: the decisions of `shared::hold` over what this file says, in the transaction that asks.
+
+mod end;
+mod facts;
+mod hand;
+mod join;
+mod offer;
+mod place;
+mod row;
+mod settle;
+mod tell;
+mod work;
+
+pub(crate) use end::Ending;
+pub(crate) use join::BroughtLegs;
+pub(crate) use offer::Rejected;
+pub(crate) use place::{Alternative, NewHold, Placing, Refused};
+pub(crate) use tell::{HoldFilter, HoldRow, LegRow};
+
+pub(super) use hand::GoodsOf;
+pub(super) use join::receive;
+pub(super) use row::{held, held_everywhere, held_of_shop};
+pub(super) use tell::after;
+
+use rusqlite::{Connection, params};
+use vitrina_shared::{Barcode, HoldId, TimeMs};
+
+use super::{Store, StoreError};
+
+const FORGET_RETURNS: &str = "DELETE FROM legs_returned";
+const ADD_RETURN: &str = "INSERT INTO legs_returned (shop, life, at) VALUES (?1, ?2, ?3) \
+    ON CONFLICT (shop) DO UPDATE SET life = excluded.life, at = excluded.at WHERE life <> excluded.life";
+const HAS_RETURNED: &str =
+    "SELECT EXISTS (SELECT 1 FROM legs_returned WHERE shop = ?1 AND life = ?2)";
+
+/// A new life knows nothing of what the shops keep.
+pub(super) fn forget_returns(conn: &Connection) -> Result<(), StoreError> {
+    conn.prepare_cached(FORGET_RETURNS)?.execute([])?;
+    Ok(())
+}
+
+/// The shop has returned its legs to this life; whether that is news.
+fn add_return(conn: &Connection, shop: u32, life: u64, at: i64) -> Result<bool, StoreError> {
+    let written =
+        conn.prepare_cached(ADD_RETURN)?
+            .execute(params![shop, life.cast_signed(), at])?;
+    Ok(written > 0)
+}
+
+/// Whether it has.
+fn has_returned(conn: &Connection, shop: u32, life: u64) -> Result<bool, StoreError> {
+    let found = conn
+        .prepare_cached(HAS_RETURNED)?
+        .query_row(params![shop, life.cast_signed()], |row| row.get(0))?;
+    Ok(found)
+}
+
+impl Store {
+    /// Names who is asked which other barcodes are of the same article and size, in the middle of a write.
+    pub(crate) fn ask_of_goods(&self, goods: GoodsOf) {
+        match self {
+            Self::Sqlite(store) => store.ask_of_goods(goods),
+        }
+    }
+
+    /// Places a hold, on the numbers of the transaction that opens its leg; under a key that was used before it says how
+    /// that hold stands.
+    pub(crate) async fn place_hold(&self, new: NewHold) -> Result<Placing, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| place::place(txn, &new)).await,
+        }
+    }
+
+    /// Lets a hold go.
+    pub(crate) async fn release_hold(&self, id: HoldId) -> Result<Ending, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| end::release(txn, id)).await,
+        }
+    }
+
+    /// Keeps a hold until so long from now.
+    pub(crate) async fn extend_hold(&self, id: HoldId, ttl_ms: i64) -> Result<Ending, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| end::extend(txn, id, ttl_ms)).await,
+        }
+    }
+
+    /// Ends at most so many holds whose time is over; how many there were.
+    pub(crate) async fn expire_holds(&self, most: usize) -> Result<usize, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| end::expire(txn, most)).await,
+        }
+    }
+
+    /// When the next hold is over.
+    pub(crate) async fn next_hold_due(&self) -> Result<Option<TimeMs>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(tell::due).await,
+        }
+    }
+
+    /// One hold.
+    pub(crate) async fn hold(&self, id: HoldId) -> Result<Option<HoldRow>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| tell::one(conn, id)).await,
+        }
+    }
+
+    /// Holds, the latest first.
+    pub(crate) async fn holds(&self, filter: HoldFilter) -> Result<tell::HoldPage, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| tell::list(conn, &filter)).await,
+        }
+    }
+
+    /// The holds that hold something of a barcode.
+    pub(crate) async fn holds_of(&self, barcode: Barcode) -> Result<Vec<HoldRow>, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .read(move |conn| tell::of_barcode(conn, &barcode))
+                    .await
+            }
+        }
+    }
+}
