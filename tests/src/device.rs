@@ -1,5 +1,7 @@
 //! A shop's device without an agent: it speaks the exchange itself, so that many shops fit into one bench.
 
+use std::collections::BTreeMap;
+
 use vitrina_shared::decide::Shown;
 use vitrina_shared::delta::{Entry, RowTotal};
 use vitrina_shared::movement::{Condition, Key, Kind, Movement};
@@ -8,7 +10,7 @@ use vitrina_shared::wire::{
     Answer, CONTENT_TYPE, EnrolAnswer, EnrolRequest, Positions, Reply as Word, Request, frame,
     positions_hash,
 };
-use vitrina_shared::{Delta, Position, Qty, ReplicaId, Seq, TimeMs, Total};
+use vitrina_shared::{Barcode, Delta, Position, Qty, ReplicaId, Seq, TimeMs, Total};
 
 use vitrina_host::sign::{KeyPair, code_to_bytes};
 
@@ -30,6 +32,7 @@ pub struct Device {
     head: Position,
     token: Option<Vec<u8>>,
     boot: [u8; 16],
+    totals: BTreeMap<(Barcode, Condition), Total>,
 }
 
 impl Device {
@@ -48,6 +51,7 @@ impl Device {
             head: replica.origin(),
             token: None,
             boot: random.id(),
+            totals: BTreeMap::new(),
             keys,
         }
     }
@@ -69,7 +73,7 @@ impl Device {
         let mut entries = Vec::with_capacity(sorted.len());
         let mut totals = Vec::with_capacity(sorted.len());
         for (barcode, units) in &sorted {
-            let barcode: vitrina_shared::Barcode = barcode.parse().unwrap();
+            let barcode: Barcode = barcode.parse().unwrap();
             let qty = Qty::new(*units).unwrap();
             let entry = Entry::new(Movement {
                 kind: Kind::Opening,
@@ -84,11 +88,7 @@ impl Device {
             });
             self.head = self.head.then(&entry.bytes);
             entries.push(entry);
-            totals.push(RowTotal {
-                barcode,
-                condition: Condition::Sellable,
-                total: Total::default().after(qty).unwrap(),
-            });
+            totals.push(self.moved(barcode, Condition::Sellable, qty));
         }
         let bodies = entries.iter().map(|entry| entry.bytes.to_vec()).collect();
         let shown = vec![Shown {
@@ -111,9 +111,58 @@ impl Device {
         self.request(Vec::new(), Vec::new(), 0)
     }
 
+    /// The row that a movement moved, as it is now.
+    fn moved(&mut self, barcode: Barcode, condition: Condition, qty: Qty) -> RowTotal {
+        let total = self.totals.entry((barcode.clone(), condition)).or_default();
+        *total = total.after(qty).unwrap();
+        RowTotal {
+            barcode,
+            condition,
+            total: *total,
+        }
+    }
+
+    /// An exchange that brings these movements, if any, as what follows its log.
+    pub(crate) fn bringing(&mut self, entries: Vec<Entry>) -> Request {
+        let base = self.head;
+        self.head = entries.iter().fold(base, |at, entry| at.then(&entry.bytes));
+        let pending = entries.len() as u64;
+        let mut totals = BTreeMap::new();
+        for Entry { movement, .. } in &entries {
+            let row = (movement.barcode.clone(), movement.condition);
+            let total = self.moved(row.0.clone(), row.1, movement.qty);
+            totals.insert(row, total);
+        }
+        let deltas = match pending {
+            0 => Vec::new(),
+            _ => vec![Delta {
+                replica: self.replica,
+                base,
+                entries,
+                totals: totals.into_values().collect(),
+            }],
+        };
+        let shown = Shown {
+            replica: self.replica,
+            acked: base,
+            head: self.head,
+        };
+        self.asks(vec![shown], deltas, pending)
+    }
+
+    /// Signs an exchange.
+    pub(crate) fn seal(&self, request: &Request) -> Vec<u8> {
+        let sign = |signed: &[u8]| self.keys.sign(signed).unwrap().0;
+        request.seal(sign).unwrap()
+    }
+
     fn request(&self, list: Vec<Shown>, deltas: Vec<Delta>, pending: u64) -> Vec<u8> {
+        self.seal(&self.asks(list, deltas, pending))
+    }
+
+    fn asks(&self, list: Vec<Shown>, deltas: Vec<Delta>, pending: u64) -> Request {
         let now = vitrina_host::clock::now_ms();
-        let request = Request {
+        Request {
             hello: HelloV1 {
                 version: env!("CARGO_PKG_VERSION").into(),
                 shop: self.shop.clone(),
@@ -143,9 +192,7 @@ impl Device {
             disagreements: None,
             digest: None,
             legs: None,
-        };
-        let sign = |signed: &[u8]| self.keys.sign(signed).unwrap().0;
-        request.seal(sign).unwrap()
+        }
     }
 
     /// Reads an answer: the hub must hold all that this device has.

@@ -16,6 +16,7 @@ pub mod device;
 pub mod files;
 pub mod fixtures;
 pub mod http;
+pub mod keeper;
 pub mod link;
 pub mod power;
 pub mod preload;
@@ -27,5 +28,6 @@ pub mod vfs;
 pub mod wait;
 
 pub use chain::{Chain, Shop};
+pub use keeper::Keeper;
 pub use link::Link;
 pub use wait::until;
