@@ -13,7 +13,6 @@ pub mod cli;
 mod config;
 mod core;
 mod demo;
-mod distance;
 mod enrol;
 mod error;
 mod exchange;

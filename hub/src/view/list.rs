@@ -5,9 +5,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use vitrina_shared::ShopId;
+use vitrina_shared::distance::distance_km;
 
 use crate::board::ShopCell;
-use crate::distance::distance_km;
 use crate::error::{ApiError, Code};
 use crate::feed::Subject;
 use crate::view::View;

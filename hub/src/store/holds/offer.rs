@@ -176,7 +176,7 @@ fn place(shop: &Known) -> Option<(f64, f64)> {
     reason = "no two places of the Earth are farther apart than 20,100 km"
 )]
 fn distance_m(from: Option<(f64, f64)>, to: Option<(f64, f64)>) -> Option<u32> {
-    Some((crate::distance::distance_km(from?, to?) * 1_000.0) as u32)
+    Some((vitrina_shared::distance::distance_km(from?, to?) * 1_000.0) as u32)
 }
 
 /// Reasons, as they are kept.
