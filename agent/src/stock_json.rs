@@ -35,6 +35,7 @@ pub(crate) struct OtherJson {
     available: i64,
     as_of: Option<String>,
     confidence: &'static str,
+    distance_km: Option<f64>,
 }
 
 impl StockJson {
@@ -82,6 +83,8 @@ impl OtherJson {
             available: other.available,
             as_of: other.as_of.map(|at| when::rfc3339_ms(at.0)),
             confidence: other.confidence.word(),
+            // Metres are enough.
+            distance_km: other.distance_km.map(|km| (km * 1_000.0).round() / 1_000.0),
         }
     }
 }

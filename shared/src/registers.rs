@@ -18,7 +18,7 @@ pub mod kind {
     pub const ALIAS: u8 = 2;
     /// [`super::Settings`] of the agent's own shop, by shop.
     pub const SETTINGS: u8 = 3;
-    /// [`super::OtherShop`] by shop.
+    /// [`super::OtherShop`] by shop; the agent's own is among them, so that it knows how far the others are.
     pub const SHOP: u8 = 4;
 }
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
+use vitrina_shared::distance::distance_km;
 use vitrina_shared::freshness::Confidence;
 use vitrina_shared::registers::{OtherShop, kind};
 use vitrina_shared::wire::v1::OthersV1;
 use vitrina_shared::{Barcode, TimeMs};
 
-use super::{LedgerError, int, register};
+use super::{LedgerError, int, register, state};
 
 const SHOP: &str = "INSERT INTO other_shop (shop, as_of, confidence) VALUES (?1, ?2, ?3)
     ON CONFLICT (shop) DO UPDATE SET as_of = excluded.as_of, confidence = excluded.confidence RETURNING no";
@@ -33,6 +34,8 @@ pub(crate) struct Other {
     pub(crate) as_of: Option<TimeMs>,
     /// How far it can be relied on.
     pub(crate) confidence: Confidence,
+    /// How far the shop is from here, in kilometres as the crow flies; where the hub has told where both are.
+    pub(crate) distance_km: Option<f64>,
 }
 
 /// Applies levels that the hub sent; those up to a feed position that is held already change nothing.
@@ -73,7 +76,7 @@ pub(super) fn apply(
     Ok(())
 }
 
-/// What the other shops have of a barcode.
+/// What the other shops have of a barcode, the nearest first.
 pub(crate) fn of(conn: &Connection, barcode: &Barcode) -> Result<Vec<Other>, LedgerError> {
     let mut query = conn.prepare_cached(OF_BARCODE)?;
     let rows = query.query_map([barcode.as_str()], |row| {
@@ -84,12 +87,28 @@ pub(crate) fn of(conn: &Connection, barcode: &Barcode) -> Result<Vec<Other>, Led
             available: row.get(2)?,
             as_of: row.get::<_, Option<i64>>(3)?.map(TimeMs),
             confidence: Confidence::of_number(row.get(4)?),
+            distance_km: None,
         })
     })?;
-    rows.map(|row| {
+    let own = match state::shop(conn)? {
+        Some(shop) => register::value(conn, kind::SHOP, shop.as_str())?.unwrap_or_default(),
+        None => OtherShop::default(),
+    };
+    let found = rows.map(|row| {
         let mut other = row?;
         other.about = register::value(conn, kind::SHOP, &other.shop)?.unwrap_or_default();
+        other.distance_km = place(&own)
+            .zip(place(&other.about))
+            .map(|(here, there)| distance_km(here, there));
         Ok(other)
-    })
-    .collect()
+    });
+    let mut found = found.collect::<Result<Vec<_>, LedgerError>>()?;
+    // Who is not on the map comes last; the order by name stays among equals.
+    let far = |other: &Other| other.distance_km.unwrap_or(f64::INFINITY);
+    found.sort_by(|one, two| far(one).total_cmp(&far(two)));
+    Ok(found)
+}
+
+fn place(shop: &OtherShop) -> Option<(f64, f64)> {
+    shop.lat.zip(shop.lon)
 }

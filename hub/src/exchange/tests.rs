@@ -229,7 +229,7 @@ async fn a_sale_is_merged_acknowledged_and_shown() {
         .iter()
         .map(|register| register.kind)
         .collect();
-    assert_eq!(kinds, [register::SETTINGS]);
+    assert_eq!(kinds, [register::SETTINGS, register::SHOP]);
     let item = crate::routes::item_json(&core.view().unwrap(), "A").unwrap();
     assert_eq!(
         (

@@ -16,7 +16,7 @@ const PUT: &str = "INSERT INTO register (kind, key, value, seq) \
     ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value, seq = excluded.seq WHERE value <> excluded.value";
 const HEAD: &str = "SELECT coalesce(max(seq), 0) FROM register";
 const AFTER: &str = "SELECT kind, key, value, seq FROM register WHERE seq > ?1 AND (kind <> ?2 OR key = ?3) \
-    AND NOT (kind = ?4 AND key = ?3) ORDER BY seq LIMIT ?5";
+    ORDER BY seq LIMIT ?4";
 const OF_KIND: &str = "SELECT key, value FROM register WHERE kind = ?1 AND value <> ''";
 
 /// The most registers of one answer.
@@ -93,7 +93,6 @@ pub(super) fn after(
         cursor.cast_signed(),
         kind::SETTINGS,
         shop.as_str(),
-        kind::SHOP,
         most
     ])?;
     while let Some(row) = rows.next()? {
