@@ -5,9 +5,10 @@
 //!
 //! Reading order: [`state`], [`replica`] (who writes) → [`log`], [`standing`] (movements, totals, voids) → [`desk`],
 //! [`booking`] (what tills and files bring) → [`stage`], [`balances`], [`disagreement`] (what the shop's 1C states) →
-//! [`ask`], [`answer`] (the exchange) → [`query`], [`verify`], [`repair`], [`digest`] (whether all of it is right).
+//! [`ask`], [`answer`] (the exchange) → [`query`], [`article`], [`verify`], [`repair`], [`digest`] (whether all of it is right).
 
 pub(crate) mod answer;
+pub(crate) mod article;
 pub(crate) mod ask;
 mod backup;
 pub(crate) mod balances;

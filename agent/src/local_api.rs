@@ -52,6 +52,7 @@ pub(crate) fn router(core: Core, gate: Gate) -> Router {
         .route("/v1/movements", post(movements::post))
         .route("/v1/receipts", post(receipts::post))
         .route("/v1/source/heartbeat", post(heartbeat))
+        .route("/v1/stock", get(stock::of_article))
         .route("/v1/stock/{barcode}", get(stock::get))
         .route("/v1/holds", get(holds))
         .route("/v1/status", get(status_of))
