@@ -5,9 +5,11 @@
 
 mod admit;
 pub(crate) mod body;
+mod cookie;
 mod metrics;
 pub(crate) mod movements;
 mod page;
+mod pairing;
 mod problem;
 pub(crate) mod receipts;
 pub(crate) mod request;
@@ -65,6 +67,7 @@ pub(crate) fn router(core: Core, gate: Gate) -> Router {
             get(async || axum::Json(json!({"status": "ok"}))),
         )
         .route("/", get(page::get))
+        .route("/v1/pairing", post(pairing::post))
         .fallback(async || {
             Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here")
         })

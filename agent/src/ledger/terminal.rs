@@ -80,10 +80,6 @@ pub(crate) fn offer_pairing(
 }
 
 /// Takes an offered code, once: the till it is for.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the page that redeems it comes with the holds")
-)]
 pub(crate) fn take_pairing(
     conn: &Connection,
     code: &[u8; 32],

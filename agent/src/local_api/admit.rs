@@ -13,13 +13,18 @@ use axum::response::Response;
 use vitrina_host::tally::{Tally, TooMuch};
 
 use super::serve::Peer;
-use super::{Api, Problem};
+use super::{Api, Problem, cookie};
 use crate::config::Config;
 use crate::identity::token_hash;
 use crate::ledger::terminal;
 
 /// The most tokens that are remembered as good.
 const MAX_KNOWN: usize = 1_000;
+/// How many pairing codes an address may try within a minute.
+const MAX_GUESSES: u64 = 5;
+/// The same for all addresses together. A code is good for ten minutes: who guesses all the while finds one in five
+/// thousand times.
+const MAX_ALL_GUESSES: u64 = 20;
 
 /// By which names the API may be called, and which tokens were found good.
 pub(crate) struct Gate {
@@ -27,6 +32,8 @@ pub(crate) struct Gate {
     allowed: Vec<String>,
     known: Mutex<HashMap<[u8; 32], u64>>,
     failures: Tally<IpAddr>,
+    guesses: Tally<IpAddr>,
+    all_guesses: Tally<()>,
 }
 
 impl Gate {
@@ -42,7 +49,33 @@ impl Gate {
             allowed,
             known: Mutex::new(HashMap::new()),
             failures: Tally::new(config.limits.failures_per_minute.into()),
+            guesses: Tally::new(MAX_GUESSES),
+            all_guesses: Tally::new(MAX_ALL_GUESSES),
         }
+    }
+
+    /// Where the API listens, at this machine.
+    pub(super) fn port(&self) -> u16 {
+        self.listen.port()
+    }
+
+    /// Somebody tries a pairing code. This machine is counted too: any program of it can call.
+    ///
+    /// # Errors
+    ///
+    /// 429; then the code is not looked at, right or wrong.
+    pub(super) fn guess(&self, address: IpAddr, now: Instant) -> Result<(), Problem> {
+        // An address that has spent its own share takes nothing of the others'.
+        let counted = self.guesses.add(address, 1, now);
+        let counted = counted.and_then(|()| self.all_guesses.add((), 1, now));
+        counted.map_err(|TooMuch(seconds)| {
+            Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limited",
+                "too many codes were tried",
+            )
+            .retry_after(seconds)
+        })
     }
 
     /// The refusal of a call without a known token; who fails too often is told to wait. This machine itself is not
@@ -150,12 +183,10 @@ pub(super) async fn token(
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let given = text(request.headers(), header::AUTHORIZATION).unwrap_or_default();
     let refused = || api.gate.refused(peer.address, Instant::now());
-    let token = given
-        .strip_prefix("Bearer ")
-        .map(str::trim)
-        .filter(|token| !token.is_empty())
+    let headers = request.headers();
+    let token = bearer(headers)
+        .or_else(|| cookie::token(headers, api.gate.port()))
         .ok_or_else(refused)?;
     let hash = token_hash(token);
     let generation = api.core.terminals_generation();
@@ -171,6 +202,13 @@ pub(super) async fn token(
     }
     peer.pulse.prove();
     Ok(next.run(request).await)
+}
+
+/// The token of a till's program.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let given = text(headers, header::AUTHORIZATION)?;
+    let token = given.strip_prefix("Bearer ")?.trim();
+    Some(token).filter(|token| !token.is_empty())
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
@@ -230,5 +268,19 @@ mod tests {
         assert_eq!(waits.headers()[header::RETRY_AFTER], "60");
         assert_eq!(refused("192.168.1.10").status(), StatusCode::UNAUTHORIZED);
         assert!((0..50).all(|_| refused("127.0.0.1").status() == StatusCode::UNAUTHORIZED));
+    }
+
+    #[test]
+    fn codes_are_tried_a_few_times_a_minute_and_by_all_together_not_many_more() {
+        let gate = Gate::new("0.0.0.0:8421".parse().unwrap(), &Config::default());
+        let now = Instant::now();
+        let tries = |address: &str| gate.guess(address.parse().unwrap(), now).is_ok();
+
+        assert!((0..5).all(|_| tries("127.0.0.1")), "this machine too");
+        assert!(!tries("127.0.0.1"));
+        assert!((0..100).all(|_| !tries("127.0.0.1")), "it takes no other's");
+        let others = ["192.168.1.5", "192.168.1.6", "192.168.1.7"];
+        assert!(others.iter().all(|other| (0..5).all(|_| tries(other))));
+        assert!(!tries("192.168.1.8"), "all together had their twenty");
     }
 }
