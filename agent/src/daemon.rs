@@ -111,7 +111,7 @@ impl Daemon {
         }
         let stop = CancellationToken::new();
         let parts = TaskTracker::new();
-        let router = local_api::router(core.clone(), Gate::new(address, core.config()));
+        let router = local_api::router(core.clone(), Gate::new(address, core.config()), lang);
         let limits = core.config().limits.clone();
         parts.spawn(local_api::serve(listener, router, limits, stop.clone()));
         parts.spawn(commands(control, handler, stop.clone()));

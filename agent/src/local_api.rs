@@ -1,4 +1,5 @@
-//! The shop's local API for terminals: book a movement or a receipt, look a barcode up, prove that the 1C is alive.
+//! The shop's local API for terminals: book a movement or a receipt, look a barcode up, prove that the 1C is alive; and
+//! the page, which is a terminal too.
 //!
 //! Thin: decode, admit, call the ledger, encode. Loopback unless the admin says otherwise; behind a terminal's token;
 //! no CORS, and foreign `Host` and `Origin` are refused, so that a web page on the shop PC cannot sell.
@@ -26,6 +27,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
 use vitrina_host::bodies::Bodies;
+use vitrina_host::output::Lang;
 
 use crate::core::{Core, now};
 use crate::ledger::state;
@@ -41,14 +43,16 @@ pub(crate) struct Api {
     core: Core,
     gate: Arc<Gate>,
     bodies: Arc<Bodies>,
+    lang: Lang,
 }
 
-/// The routes.
-pub(crate) fn router(core: Core, gate: Gate) -> Router {
+/// The routes; the page is in `lang` until somebody there chooses another.
+pub(crate) fn router(core: Core, gate: Gate, lang: Lang) -> Router {
     let api = Api {
         bodies: Arc::new(Bodies::new(core.config().limits.bodies_mib)),
         core,
         gate: Arc::new(gate),
+        lang,
     };
     let behind_token = Router::new()
         .route("/v1/movements", post(movements::post))
@@ -67,6 +71,7 @@ pub(crate) fn router(core: Core, gate: Gate) -> Router {
             get(async || axum::Json(json!({"status": "ok"}))),
         )
         .route("/", get(page::get))
+        .route("/page/{file}", get(page::file))
         .route("/v1/pairing", post(pairing::post))
         .fallback(async || {
             Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here")

@@ -12,6 +12,7 @@ use vitrina_shared::registers::Source;
 use crate::core::{Core, now};
 use crate::ledger::LedgerError;
 use crate::ledger::numbers::{self, Numbers};
+use crate::ledger::state;
 use crate::situation::{HubState, Waiting};
 
 /// All of it.
@@ -19,6 +20,9 @@ use crate::situation::{HubState, Waiting};
 pub(crate) struct Status {
     /// The shop; none before the enrolment.
     pub(crate) shop: Option<String>,
+    /// Its name for people; none until the hub has said one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shop_name: Option<String>,
     /// The replica that is written.
     pub(crate) replica: Option<String>,
     /// Its last movement.
@@ -89,11 +93,12 @@ pub(crate) struct Unreachable {
 ///
 /// [`LedgerError`].
 pub(crate) fn of(core: &Core) -> Result<Status, LedgerError> {
-    let numbers = core.read(numbers::numbers)?;
+    let (numbers, name) =
+        core.read(|conn| Ok((numbers::numbers(conn)?, state::settings(conn)?.name)))?;
     let situation = core.situation();
     let folders = situation.folders().into_iter();
     Ok(Status::new(
-        numbers,
+        (numbers, name),
         situation.hub_state(),
         situation.waiting(),
         folders
@@ -104,7 +109,7 @@ pub(crate) fn of(core: &Core) -> Result<Status, LedgerError> {
 
 impl Status {
     fn new(
-        numbers: Numbers,
+        (numbers, name): (Numbers, String),
         hub: HubState,
         waiting: Vec<Waiting>,
         unreachable: Vec<Unreachable>,
@@ -113,6 +118,7 @@ impl Status {
         let source_overdue = numbers.is_source_overdue(now());
         Self {
             shop: numbers.shop.map(Into::into),
+            shop_name: Some(name).filter(|name| !name.is_empty()),
             replica: numbers.replica.map(|replica| replica.to_string()),
             seq: numbers.seq.0,
             acked_seq: numbers.acked_seq.0,
