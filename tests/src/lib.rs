@@ -10,6 +10,7 @@
 )]
 
 pub mod binaries;
+pub mod browser;
 pub mod chain;
 pub mod damage;
 pub mod device;
