@@ -6,6 +6,9 @@
     reason = "a store that is led astray panics: that is how the simulator finds out"
 )]
 
+mod holds;
+
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -59,6 +62,8 @@ pub struct Lab {
     runtime: Runtime,
     /// None only while the folder is being put back.
     core: Option<Arc<Core>>,
+    /// How far the hub's clock is ahead of the machine's.
+    ahead_ms: Cell<i64>,
 }
 
 impl Lab {
@@ -75,12 +80,14 @@ impl Lab {
             folder: folder.to_owned(),
             runtime,
             core: None,
+            ahead_ms: Cell::new(0),
         };
         lab.start(Begin::Goes);
         lab
     }
 
     fn start(&mut self, begin: Begin) {
+        let ahead_ms = self.ahead_ms.get();
         let init = match begin {
             Begin::Goes => Init::Refuse,
             Begin::Restored => Init::Restored,
@@ -90,6 +97,7 @@ impl Lab {
         let core = self.runtime.block_on(Core::open(data, init));
         let core = core.unwrap_or_else(|error| panic!("the hub: {error:?}"));
         core.view().expect("its view");
+        core.store.turn_clock(ahead_ms);
         self.core = Some(core);
     }
 

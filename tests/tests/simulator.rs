@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use vitrina_tests::sim::{BRANCHES, Config, Fault, Report, regressions, run, run_real, shrink};
+use vitrina_tests::sim::{
+    BRANCHES, Config, Fault, Report, regressions, run, run_real, run_real_hub, shrink,
+};
 
 const SHOPS: usize = 4;
 const STEPS: usize = 60;
@@ -102,6 +104,43 @@ fn the_real_stores_keep_every_promise_and_end_with_the_stock_of_the_model() {
         "expired",
         "forbidden",
         "compared",
+    ] {
+        assert!(
+            counts.contains_key(what),
+            "{what} never happened: {counts:?}"
+        );
+    }
+}
+
+#[test]
+fn the_real_hub_keeps_every_promise_about_holds() {
+    let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for seed in 1..=24 {
+        let config = Config::real_hub(seed);
+        let report = run_real_hub(seed, &config);
+        assert_eq!(
+            report.violation,
+            None,
+            "seed {seed}: {config}\n{}",
+            report.events.join("\n")
+        );
+        for (what, count) in report.counts {
+            *counts.entry(what).or_default() += count;
+        }
+    }
+
+    for what in [
+        "hold_opened",
+        "hold_again",
+        "hold_refused",
+        "hold_released",
+        "hold_extended",
+        "re_sourced",
+        "returned",
+        "leg_scanned",
+        "shipped",
+        "received",
+        "file_over_hold",
     ] {
         assert!(
             counts.contains_key(what),

@@ -1,7 +1,7 @@
 //! One hub, one SQLite file: the transaction every write runs in, and the feed positions that commits give out.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ struct Shared {
     listener: OnceLock<Listener>,
     goods: OnceLock<GoodsOf>,
     barcodes: RwLock<HashMap<Box<str>, i64>>,
+    /// How far the hub's clock is ahead of the machine's: nothing, but where time is played.
+    ahead_ms: AtomicI64,
 }
 
 /// The transactions whose positions have their tag.
@@ -108,6 +110,7 @@ impl SqliteStore {
             listener: OnceLock::new(),
             goods: OnceLock::new(),
             barcodes: RwLock::new(HashMap::new()),
+            ahead_ms: AtomicI64::new(0),
         });
         let mut settings = Settings::new(path);
         // A bootstrap of all shops touches every page of the barcodes' index at random.
@@ -186,6 +189,11 @@ impl SqliteStore {
         let _ = self.shared.goods.set(goods);
     }
 
+    /// From now on writes are as late as if the machine's clock were so far ahead.
+    pub(super) fn turn_clock(&self, ahead_ms: i64) {
+        self.shared.ahead_ms.store(ahead_ms, Ordering::Relaxed);
+    }
+
     /// Where the feed stands.
     pub(super) fn head(&self) -> FeedHead {
         *lock(&self.shared.head)
@@ -253,7 +261,7 @@ impl Shared {
     ) -> Result<Kept<T>, StoreError> {
         let mut txn = Txn {
             conn,
-            now: TimeMs(clock::now_ms()),
+            now: TimeMs(clock::now_ms()).plus(self.ahead_ms.load(Ordering::Relaxed)),
             shared: self,
             side: Side::default(),
         };

@@ -158,6 +158,18 @@ impl Config {
         config
     }
 
+    /// A run for the real hub with the shops of the model: websites order in it. Every second has nothing that goes back.
+    pub fn real_hub(seed: u64) -> Self {
+        let mut config = Self::of_seed(seed, 3, 90);
+        if seed % 2 == 1 {
+            config.rates.retain(|fault, _| !fault.goes_back());
+        }
+        // The model and the stores are told of a revocation in different ways.
+        config.rates.remove(&Fault::Revoke);
+        config.rates.insert(Fault::Orders, 400);
+        config
+    }
+
     /// Whether the same seed must end with the same stock, whatever keeps it.
     pub(super) fn is_comparable(&self) -> bool {
         !self.rates.keys().any(|fault| fault.goes_back())

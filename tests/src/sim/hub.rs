@@ -1,16 +1,19 @@
 //! The hub of a run: in memory, or the real one in a folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tempfile::TempDir;
 use vitrina_host::sign::KeyPair;
 use vitrina_hub::lab::{self, Begin, Lab, Levels};
 use vitrina_shared::decide::Outcome;
-use vitrina_shared::memory::{self, Cursor, Logs, Refused};
+use vitrina_shared::hold::{Facts, Leg, NotOpen, Refusal, Word, WorkKind};
+use vitrina_shared::memory::{self, Cursor, Logs, Order, Refused};
 use vitrina_shared::registers::kind;
 use vitrina_shared::wire::v1::CertificateV1;
 use vitrina_shared::wire::{Answer, Reply, Request, frame};
-use vitrina_shared::{Barcode, Delta, HubLife, Position, ReplicaId, Seq, ShopId};
+use vitrina_shared::{
+    Barcode, Delta, HoldId, HubLife, LegId, Position, ReplicaId, Seq, ShopId, TimeMs,
+};
 
 use super::config::Fault;
 use super::machine::Stated;
@@ -155,6 +158,109 @@ impl Hub {
         match self {
             Self::Memory(hub) => Some(hub),
             Self::Real(_) => None,
+        }
+    }
+
+    /// Its clock shows this.
+    pub(super) fn set_clock(&mut self, now: TimeMs) {
+        match self {
+            Self::Memory(hub) => hub.now = now,
+            Self::Real(real) => real.lab.set_clock(now),
+        }
+    }
+
+    /// These barcodes are of one article and size.
+    pub(super) fn is_like(&mut self, barcodes: &[Barcode]) {
+        match self {
+            Self::Memory(hub) => {
+                let articles = barcodes.iter().map(|code| (code.clone(), "ring".into()));
+                hub.articles.extend(articles);
+            }
+            Self::Real(real) => {
+                for barcode in barcodes {
+                    real.lab.add_item(barcode, "ring", "17");
+                }
+            }
+        }
+    }
+
+    /// A website asks for a hold.
+    pub(super) fn place(&mut self, order: &Order, names: &mut Random) -> Result<HoldId, Refusal> {
+        match self {
+            Self::Memory(hub) => hub.place(order, &mut || names.bits()),
+            Self::Real(real) => real.lab.place(order),
+        }
+    }
+
+    /// The website lets a hold go.
+    pub(super) fn release(&mut self, id: HoldId, names: &mut Random) -> Result<(), NotOpen> {
+        match self {
+            Self::Memory(hub) => hub.release(id, &mut || names.bits()),
+            Self::Real(real) => real.lab.release(id),
+        }
+    }
+
+    /// The website keeps a hold for longer.
+    pub(super) fn extend(
+        &mut self,
+        id: HoldId,
+        ttl_ms: i64,
+        names: &mut Random,
+    ) -> Result<(), NotOpen> {
+        match self {
+            Self::Memory(hub) => hub.extend(id, ttl_ms, &mut || names.bits()),
+            Self::Real(real) => real.lab.extend(id, ttl_ms),
+        }
+    }
+
+    /// It lets go what is over.
+    pub(super) fn expire(&mut self, names: &mut Random) {
+        match self {
+            Self::Memory(hub) => hub.expire(&mut || names.bits()),
+            Self::Real(real) => real.lab.expire(),
+        }
+    }
+
+    /// The state of a hold; nothing where there is none.
+    pub(super) fn hold(&self, id: HoldId) -> Option<Word> {
+        match self {
+            Self::Memory(hub) => hub.hold(id),
+            Self::Real(real) => real.lab.hold(id),
+        }
+    }
+
+    /// Every leg with what the merged movements say about it.
+    pub(super) fn legs(&self) -> Vec<(Leg, Facts)> {
+        match self {
+            Self::Memory(hub) => {
+                let legs = hub.legs();
+                legs.map(|leg| (leg.clone(), hub.facts(leg))).collect()
+            }
+            Self::Real(real) => real.lab.legs(),
+        }
+    }
+
+    /// Everything that people were told of holds.
+    pub(super) fn work(&self) -> BTreeSet<(LegId, WorkKind)> {
+        match self {
+            Self::Memory(hub) => hub.work().clone(),
+            Self::Real(real) => real.lab.work(),
+        }
+    }
+
+    /// The units that are held of a barcode at a shop.
+    pub(super) fn held(&self, shop: &ShopId, barcode: &Barcode) -> i64 {
+        match self {
+            Self::Memory(hub) => hub.offer(shop, barcode).level.held,
+            Self::Real(real) => {
+                let (held, seen) = real.lab.held(shop, barcode);
+                let is_seen = seen.is_none_or(|seen| seen == held);
+                assert!(
+                    is_seen,
+                    "{held} of {barcode} are held in {shop}, readers see {seen:?}"
+                );
+                held
+            }
         }
     }
 

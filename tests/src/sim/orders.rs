@@ -104,10 +104,7 @@ impl World {
                 HoldPolicy::Scan
             });
         }
-        let hub = self.hub.memory().expect("holds are kept in memory");
-        for number in FIRST..FIRST + 2 {
-            hub.articles.insert(barcode(number), "ring".into());
-        }
+        self.hub.is_like(&[barcode(FIRST), barcode(FIRST + 1)]);
     }
 
     pub(super) fn has_orders(&self) -> bool {
@@ -128,9 +125,7 @@ impl World {
                 }
             }
         }
-        if let Some(hub) = self.hub.memory() {
-            hub.now = now;
-        }
+        self.hub.set_clock(now);
     }
 
     /// One thing that a website or a person does.
@@ -194,10 +189,8 @@ impl World {
     pub(super) fn place_order(&mut self, order: Order) -> Result<Option<HoldId>, Broken> {
         self.wind_clocks();
         let id = HoldId::of(&order.caller, &order.idempotency_key);
-        let names = &mut self.names;
-        let hub = self.hub.memory().expect("holds are kept in memory");
-        let was_known = hub.has_hold(id);
-        let placed = hub.place(&order, &mut || names.bits());
+        let was_known = self.hub.hold(id).is_some();
+        let placed = self.hub.place(&order, &mut self.names);
         if !self.orders.asked.contains(&order) {
             self.orders.asked.push(order);
         }
@@ -231,8 +224,7 @@ impl World {
 
     /// The website reads the state of a hold.
     pub(super) fn tell(&mut self, id: HoldId) -> Result<(), Broken> {
-        let hub = self.hub.memory().expect("holds are kept in memory");
-        let Some(word) = hub.hold(id) else {
+        let Some(word) = self.hub.hold(id) else {
             return Ok(());
         };
         self.note("hold_looked_at", format_args!("{id} {}", word.as_str()));
@@ -246,9 +238,7 @@ impl World {
     /// The website lets a hold go.
     pub(super) fn release(&mut self, id: HoldId) -> Result<(), Broken> {
         let was_bought = self.is_bought(id);
-        let names = &mut self.names;
-        let hub = self.hub.memory().expect("holds are kept in memory");
-        match hub.release(id, &mut || names.bits()) {
+        match self.hub.release(id, &mut self.names) {
             Ok(()) if was_bought && !self.was_released(id) => {
                 return Err(format!("I20 {id} was let go, and its buyer has the piece"));
             }
@@ -264,9 +254,7 @@ impl World {
         };
         let ttl_ms = HOUR_MS * i64::try_from(self.random.below(48)).expect("hours");
         self.wind_clocks();
-        let names = &mut self.names;
-        let hub = self.hub.memory().expect("holds are kept in memory");
-        match hub.extend(id, ttl_ms, &mut || names.bits()) {
+        match self.hub.extend(id, ttl_ms, &mut self.names) {
             Ok(()) => self.note("hold_extended", format_args!("{id}")),
             Err(why) => self.note("hold_not_extended", format_args!("{id} {why:?}")),
         }
@@ -287,9 +275,7 @@ impl World {
     pub(super) fn pass(&mut self, ms: i64) -> Result<(), Broken> {
         self.orders.clock = self.orders.clock.plus(ms);
         self.wind_clocks();
-        let names = &mut self.names;
-        let hub = self.hub.memory().expect("holds are kept in memory");
-        hub.expire(&mut || names.bits());
+        self.hub.expire(&mut self.names);
         self.check_legs()
     }
 

@@ -7,7 +7,7 @@ use vitrina_shared::memory::Logs;
 use vitrina_shared::model::ShopModel;
 use vitrina_shared::{Barcode, Condition, Dot, Kind, Movement, MovementId, TimeMs};
 
-use super::machine::Stated;
+use super::machine::{Machine, Stated};
 use super::world::{Broken, World};
 
 /// Everybody is level after so many rounds at most: each brings a few movements, and there may be many lives.
@@ -60,7 +60,37 @@ impl World {
                 return Ok(());
             }
         }
-        Err(format!("I2 no agreement of {shop} after {ROUNDS} rounds"))
+        let lacks = self.lacks(shop);
+        Err(format!(
+            "I2 no agreement of {shop} after {ROUNDS} rounds: {lacks}"
+        ))
+    }
+
+    /// What the first machine that is not level lacks.
+    fn lacks(&self, shop: usize) -> String {
+        let logs = self.hub.logs(&self.shops[shop].id);
+        let items = self.hub.items();
+        let machines = self.shops[shop].places.iter().map(|at| &at.machine);
+        let of = |machine: &Machine| {
+            let own = machine.logs();
+            format!(
+                "{} are pending, the logs are {}the same, items differ: {:?}",
+                machine.pending(),
+                if own.hash() == logs.hash() {
+                    ""
+                } else {
+                    "not "
+                },
+                machine
+                    .items()
+                    .iter()
+                    .find(|(key, value)| items.get(*key) != Some(*value))
+                    .or_else(|| items
+                        .iter()
+                        .find(|(key, _)| !machine.items().contains_key(*key)))
+            )
+        };
+        machines.map(of).collect::<Vec<_>>().join("; ")
     }
 
     fn is_level(&self, shop: usize) -> bool {

@@ -119,9 +119,7 @@ fn due(leg: &Leg, facts: Facts) -> Option<WorkKind> {
 impl World {
     /// Every leg at the hub.
     fn stood(&mut self) -> Stood {
-        let hub = self.hub.memory().expect("holds are kept in memory");
-        let legs = hub.legs();
-        legs.map(|leg| (leg.clone(), hub.facts(leg))).collect()
+        self.hub.legs()
     }
 
     /// Whether the shop's word, as the hub has it, is that the buyer has the piece.
@@ -134,9 +132,9 @@ impl World {
     /// Whether a leg of a hold was let go before now.
     pub(super) fn was_released(&mut self, id: HoldId) -> bool {
         let seen = &self.orders.seen;
-        let hub = self.hub.memory().expect("holds are kept in memory");
-        let mut legs = hub.legs().filter(|leg| leg.terms.hold == id);
-        legs.any(|leg| {
+        let legs = self.hub.legs();
+        let mut legs = legs.iter().filter(|(leg, _)| leg.terms.hold == id);
+        legs.any(|(leg, _)| {
             let before = seen.get(&leg.id);
             before.is_some_and(|before| before.state == HubState::Released)
         })
@@ -148,8 +146,7 @@ impl World {
             return Ok(());
         }
         let legs = self.stood();
-        let hub = self.hub.memory().expect("holds are kept in memory");
-        let work = hub.work().clone();
+        let work = self.hub.work();
         self.orders.raised.extend(work.iter().copied());
         self.check_each(&legs)?;
         let mut holds: BTreeMap<HoldId, Vec<&(Leg, Facts)>> = BTreeMap::new();
@@ -160,8 +157,7 @@ impl World {
             *levels.entry(level).or_default() += bound(&one.0, one.1);
         }
         for ((shop, code), units) in levels {
-            let hub = self.hub.memory().expect("holds are kept in memory");
-            let held = hub.offer(shop, code).level.held;
+            let held = self.hub.held(shop, code);
             if held != units {
                 return Err(format!(
                     "I20 of {code} in {shop} {held} are held, and {units} are bound"
@@ -317,12 +313,12 @@ impl World {
         if goes_on || age != self.age {
             return Ok(());
         }
-        let hub = self.hub.memory().expect("holds are kept in memory");
-        let mut legs = hub.legs().filter(|leg| leg.terms.hold == id);
+        let legs = self.hub.legs();
+        let mut legs = legs.iter().filter(|(leg, _)| leg.terms.hold == id);
         let raised = &self.orders.raised;
         // Where a piece has come from another shop, it is asked for there.
         let has_come = |leg: &Leg| word == Word::Requested && leg.terms.comes_from.is_some();
-        if legs.any(|leg| has_come(leg) || raised.iter().any(|(of, _)| *of == leg.id)) {
+        if legs.any(|(leg, _)| has_come(leg) || raised.iter().any(|(of, _)| *of == leg.id)) {
             return Ok(());
         }
         Err(format!(

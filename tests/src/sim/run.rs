@@ -30,6 +30,8 @@ pub(super) enum Stores {
     Memory,
     /// Their own, over SQL.
     Real,
+    /// The hub's own, and the shops' in memory.
+    RealHub,
 }
 
 /// Runs a seed in memory.
@@ -49,6 +51,11 @@ pub fn run_real(seed: u64, config: &Config) -> Report {
         *real.counts.entry("compared").or_default() += 1;
     }
     real
+}
+
+/// Runs a seed on the real hub with the shops of the model.
+pub fn run_real_hub(seed: u64, config: &Config) -> Report {
+    run_on(Stores::RealHub, seed, config)
 }
 
 fn run_on(stores: Stores, seed: u64, config: &Config) -> Report {

@@ -151,10 +151,10 @@ impl World {
         let mut names = Random::new(seed ^ 0x4A3E);
         let hub = match stores {
             Stores::Memory => Hub::new(&mut names),
-            Stores::Real => Hub::real(),
+            Stores::Real | Stores::RealHub => Hub::real(),
         };
         let shops = (0..config.shops)
-            .map(|number| Shop::new(number, &hub, &mut names))
+            .map(|number| Shop::new(number, (stores, &hub), &mut names))
             .collect();
         let mut world = Self {
             config: config.clone(),
@@ -267,12 +267,12 @@ impl World {
 }
 
 impl Shop {
-    fn new(number: usize, hub: &Hub, names: &mut Random) -> Self {
+    fn new(number: usize, (stores, hub): (Stores, &Hub), names: &mut Random) -> Self {
         let id: ShopId = format!("S{number:03}").parse().expect("a shop's name");
         let device = hub.enrol(&id, names);
-        let machine = match hub {
-            Hub::Memory(_) => Machine::new(id.clone(), names),
-            Hub::Real(_) => Machine::real(&id, hub.life(), names),
+        let machine = match stores {
+            Stores::Memory | Stores::RealHub => Machine::new(id.clone(), names),
+            Stores::Real => Machine::real(&id, hub.life(), names),
         };
         Self {
             places: vec![Place::of(machine, BTreeSet::new())],
