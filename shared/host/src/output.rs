@@ -174,6 +174,23 @@ impl Out {
         Ok(writeln!(self.stdout, "{}", text.as_ref())?)
     }
 
+    /// Sentences of the answer: on a terminal in lines that break between words, otherwise one line.
+    ///
+    /// # Errors
+    ///
+    /// [`OutError`].
+    pub fn sentences(&mut self, text: impl AsRef<str>) -> Result<(), OutError> {
+        if self.is_terminal {
+            // A path stays whole: somebody will copy it.
+            let lines = textwrap::Options::with_termwidth()
+                .word_splitter(textwrap::WordSplitter::NoHyphenation)
+                .break_words(false);
+            self.line(textwrap::fill(text.as_ref(), lines))
+        } else {
+            self.line(text)
+        }
+    }
+
     /// A line of the answer that somebody waits for in a pipe: `ready http://…`.
     ///
     /// # Errors
