@@ -3,7 +3,7 @@
 //! The limit is [`RawLedger`], committed between the sales. A shop's agent with the hub reachable is measured in two
 //! ways: with the hub on this machine, whose merges share the disk and the two cores with the till, and with the hub
 //! stopped, as a shop has its own machine. The import goes through `drop/` with the hub running; a till sells every
-//! 5 ms from the rename until the file is in `done/`. Every import is a new shop.
+//! 5 ms from the rename until the file is in `done/`.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -76,38 +76,34 @@ fn alone(
     });
 }
 
+/// Once: while a million lines are imported, a till sells tens of thousands of times.
 fn during_import(plan: Plan, table: &mut Table, codes: &[String]) {
     let lines = if plan.is_quick { 100_000 } else { 1_000_000 };
-    let (mut p50, mut p99, mut rate) = (vec![], vec![], vec![]);
-    for run in 0..plan.runs {
-        let site = opened(codes);
-        let file = site.chain.path("history.csv");
-        std::fs::write(&file, history(codes, lines, run as u64)).unwrap();
-        let mut till = site.till();
-        let mut random = Random::new(100 + run as u64);
-        let mut sold = vec![];
-        let begun = site.drop_file(&file);
-        let mut looked = Instant::now();
-        let took = loop {
-            let key = random.uuid();
-            sold.push(till.sell(&key, random.code(codes)));
-            std::thread::sleep(Duration::from_millis(5));
-            if looked.elapsed() > Duration::from_millis(50) {
-                looked = Instant::now();
-                if site.is_done("history.csv") {
-                    break begun.elapsed();
-                }
+    let site = opened(codes);
+    let file = site.chain.path("history.csv");
+    std::fs::write(&file, history(codes, lines, 0)).unwrap();
+    let mut till = site.till();
+    let mut random = Random::new(100);
+    let mut sold = vec![];
+    let begun = site.drop_file(&file);
+    let mut looked = Instant::now();
+    let took = loop {
+        let key = random.uuid();
+        sold.push(till.sell(&key, random.code(codes)));
+        std::thread::sleep(Duration::from_millis(5));
+        if looked.elapsed() > Duration::from_millis(50) {
+            looked = Instant::now();
+            if site.is_done("history.csv") {
+                break begun.elapsed();
             }
-            assert!(begun.elapsed() < Duration::from_mins(10), "not imported");
-        };
-        p50.push(ms(percentile(&sold, 0.5)));
-        p99.push(ms(percentile(&sold, 0.99)));
-        rate.push(lines as f64 / took.as_secs_f64());
-    }
-    let (p50, p99, rate) = (median(p50), median(p99), median(rate));
+        }
+        assert!(begun.elapsed() < Duration::from_mins(15), "not imported");
+    };
+    let (p50, p99) = (ms(percentile(&sold, 0.5)), ms(percentile(&sold, 0.99)));
+    let (sales, rate) = (sold.len(), lines as f64 / took.as_secs_f64());
     table.add(Row {
         figure: format!("2 … p99 while {lines} lines are imported"),
-        measured: format!("{p99:.2} ms (p50 {p50:.2})"),
+        measured: format!("{p99:.2} ms (p50 {p50:.2}, {sales} sales)"),
         peer: format!("{rate:.0} lines/s, settling included"),
         ratio: None,
         target: "≤ 20 ms".into(),
