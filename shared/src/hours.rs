@@ -154,6 +154,45 @@ impl Hours {
         ahead.unwrap_or(1) * MINUTE_MS - local.0.rem_euclid(MINUTE_MS)
     }
 
+    /// How long it was open between two local times, in milliseconds: what a deadline in opening hours is measured in.
+    /// Nothing where the second is not after the first.
+    pub fn open_ms(&self, from: TimeMs, to: TimeMs) -> i64 {
+        if to <= from {
+            return 0;
+        }
+        let Some(week) = &self.week else {
+            return to.since(from);
+        };
+        // Ranges may overlap, and one past midnight lies partly in the next week.
+        let mut ranges: Vec<(i64, i64)> = Self::ranges(week)
+            .flat_map(|(from, to)| [(from - WEEK_MINUTES, to - WEEK_MINUTES), (from, to)])
+            .map(|(from, to)| (from.max(0), to.min(WEEK_MINUTES)))
+            .filter(|(from, to)| from < to)
+            .collect();
+        ranges.sort_unstable();
+        let mut end = 0;
+        for range in &mut ranges {
+            range.0 = range.0.max(end);
+            end = end.max(range.1);
+        }
+        let upto = |at: TimeMs| {
+            let since_monday = at.0 + 3 * DAY_MINUTES * MINUTE_MS;
+            let week_ms = WEEK_MINUTES * MINUTE_MS;
+            let (weeks, rest) = (
+                since_monday.div_euclid(week_ms),
+                since_monday.rem_euclid(week_ms),
+            );
+            let open = |limit: i64| -> i64 {
+                ranges
+                    .iter()
+                    .map(|(from, to)| ((to * MINUTE_MS).min(limit) - from * MINUTE_MS).max(0))
+                    .sum()
+            };
+            weeks * open(week_ms) + open(rest)
+        };
+        upto(to) - upto(from)
+    }
+
     /// When it is shut at a local time: the local time of the last closing. `None` while it is open, and where it
     /// never opens or never closes.
     pub fn last_closing(&self, local: TimeMs) -> Option<TimeMs> {
@@ -230,6 +269,33 @@ mod tests {
         assert!(hours.is_open(monday(6, 23, 0)));
         assert!(hours.is_open(monday(7, 1, 59)));
         assert_eq!(hours.last_closing(monday(7, 3, 0)), Some(monday(7, 2, 0)));
+    }
+
+    #[test]
+    fn only_the_opening_hours_between_two_moments_are_counted() {
+        let hours: Hours = "Mo-Fr 10:00-14:00,13:00-20:00; Sa 20:00-02:00; Su off"
+            .parse()
+            .unwrap();
+        let hour = 60 * MINUTE_MS;
+
+        let open = |from, to| hours.open_ms(from, to);
+        assert_eq!(open(monday(0, 9, 0), monday(0, 10, 30)), hour / 2);
+        assert_eq!(open(monday(0, 19, 0), monday(1, 11, 0)), 2 * hour);
+        assert_eq!(open(monday(0, 0, 0), monday(7, 0, 0)), 56 * hour);
+        assert_eq!(open(monday(-7, 3, 0), monday(14, 3, 0)), 168 * hour);
+        assert_eq!(open(monday(6, 1, 0), monday(6, 5, 0)), hour);
+        assert_eq!(open(monday(1, 12, 0), monday(0, 12, 0)), 0);
+        let always = Hours::default();
+        assert_eq!(always.open_ms(monday(0, 1, 0), monday(0, 3, 0)), 2 * hour);
+    }
+
+    #[test]
+    fn a_range_past_the_end_of_the_week_is_counted_in_the_next() {
+        let hours: Hours = "Su 22:00-04:00".parse().unwrap();
+
+        let open = hours.open_ms(monday(7, 1, 0), monday(7, 9, 0));
+
+        assert_eq!(open, 3 * 60 * MINUTE_MS);
     }
 
     #[test]
