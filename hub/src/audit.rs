@@ -73,6 +73,20 @@ pub(crate) enum What {
     Export,
     /// The settings of the hub are others than at the last start.
     Config,
+    /// Somebody is at a work item.
+    AlertAcknowledge,
+    /// Somebody put a work item off.
+    AlertSnooze,
+    /// Somebody resolved a work item.
+    AlertResolve,
+    /// A rule of responsibility was added.
+    AlertOwnerAdd,
+    /// A rule of responsibility was taken away.
+    AlertOwnerRemove,
+    /// A receiver of webhooks was added.
+    WebhookAdd,
+    /// A receiver of webhooks was taken away.
+    WebhookRemove,
 }
 
 impl What {
@@ -97,6 +111,13 @@ impl What {
             Self::Backup => "backup",
             Self::Export => "export",
             Self::Config => "config",
+            Self::AlertAcknowledge => "alert_acknowledge",
+            Self::AlertSnooze => "alert_snooze",
+            Self::AlertResolve => "alert_resolve",
+            Self::AlertOwnerAdd => "alert_owner_add",
+            Self::AlertOwnerRemove => "alert_owner_remove",
+            Self::WebhookAdd => "webhook_add",
+            Self::WebhookRemove => "webhook_remove",
         }
     }
 }

@@ -82,6 +82,20 @@ impl Known {
     fn as_of(&self) -> Option<TimeMs> {
         freshness::as_of(&self.heard)
     }
+
+    fn local(&self, at: TimeMs) -> TimeMs {
+        at.plus(offset_ms(&self.tz, at))
+    }
+
+    /// Whether the shop is open at a moment.
+    pub(crate) fn is_open(&self, at: TimeMs) -> bool {
+        self.hours.is_open(self.local(at))
+    }
+
+    /// How long it was open between two moments: what deadlines and silences are measured in.
+    pub(crate) fn open_ms(&self, from: TimeMs, to: TimeMs) -> i64 {
+        self.hours.open_ms(self.local(from), self.local(to))
+    }
 }
 
 impl ShopCell {

@@ -1,5 +1,6 @@
 //! The commands of `vitrina-hub`: each works alone on its data folder, and beside a server through it.
 
+mod alert;
 mod audit;
 mod cert;
 mod frames;
@@ -11,6 +12,7 @@ mod query;
 mod serve;
 mod shop;
 pub(crate) mod upkeep;
+mod webhook;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -74,6 +76,12 @@ enum Verb {
     /// Records that shops hold back
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineVerb),
+    /// What people must look at, and who looks after what
+    #[command(subcommand)]
+    Alert(alert::AlertVerb),
+    /// Who is told of it
+    #[command(subcommand)]
+    Webhook(webhook::WebhookVerb),
     /// Who changed what at the hub
     #[command(subcommand)]
     Audit(audit::AuditVerb),
@@ -282,6 +290,8 @@ async fn dispatch(verb: Verb, context: Context<'_>) -> anyhow::Result<Exit> {
         Verb::Diff(verb) => quarantine::diff(verb, context).await,
         Verb::Hold(verb) => hold::run(verb, context).await,
         Verb::Quarantine(verb) => quarantine::run(verb, context).await,
+        Verb::Alert(verb) => alert::run(verb, context).await,
+        Verb::Webhook(verb) => webhook::run(verb, context).await,
         Verb::Audit(verb) => audit::run(verb, context).await,
         Verb::Frames(verb) => frames::run(verb, context).await,
         Verb::Export(args) => query::export(args, context).await,
@@ -331,6 +341,19 @@ mod tests {
             "hold place 2000018987155 --order 1024 --shop S017 --qty 1 --purpose cart --ttl 15m --allow-variant --key k --wait 5s",
             "hold release 00112233445566778899aabbccddeeff",
             "hold extend 00112233445566778899aabbccddeeff --ttl 24h",
+            "alert list --state open --kind shop_silent --shop S017 --owner Ivanova",
+            "alert show 0011",
+            "alert ack 0011 --note mine",
+            "alert snooze 0011 --for 2h",
+            "alert resolve 0011",
+            "alert owner add --person Ivanova --channel office --level director --kind hold_unanswered --category rings \
+             --brand Vitrina --city Moscow --shop S01* --shop S030",
+            "alert owner list",
+            "alert owner remove 0011",
+            "webhook add office https://hooks.example/x --kind shop_silent --only-owned --internal",
+            "webhook list",
+            "webhook test office",
+            "webhook remove office",
             "restore f",
             "frames export --shop S017 f",
             "frames import f --orphan",

@@ -9,6 +9,7 @@ use vitrina_host::output::Lang;
 
 use crate::holds::HoldCaps;
 use crate::limits::Limits;
+use crate::work::watch::Alerts;
 
 /// The name of the file.
 pub(crate) const FILE: &str = "hub.toml";
@@ -37,4 +38,6 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// How much web orders may hold.
     pub(crate) holds: HoldCaps,
+    /// When a person is told.
+    pub(crate) alerts: Alerts,
 }

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use vitrina_host::clock;
 use vitrina_host::config::{self, ConfigError, DataFolder};
 use vitrina_host::db::Vfs;
 use vitrina_host::os::{self, OsError};
+use vitrina_host::output::Lang;
 use vitrina_host::sign::{self, KeyPair, SignError, TagKey};
 use vitrina_shared::digest::Trial;
 use vitrina_shared::{HoldId, HubLife, ShopId, TimeMs};
@@ -112,6 +113,10 @@ pub(crate) struct Core {
     pub(crate) metrics: Arc<Metrics>,
     /// Who takes too much.
     pub(crate) callers: Callers,
+    /// Told whenever something was put into the outbox, or a receiver came or went.
+    pub(crate) outbox: Notify,
+    /// Told whenever a person did something with work items.
+    pub(crate) deeds: Notify,
     /// Signs certificates.
     pub(crate) hub_key: KeyPair,
     /// Authenticates tokens.
@@ -152,6 +157,7 @@ impl Core {
         let hub_key = hub_key(&data)?;
         let (token_key, fingerprint) = token_key(&data)?;
         let store = Store::open(&path, vfs)?;
+        store.speak(Lang::chosen(config.language)?);
         let waiters = Arc::new(Waiters::default());
         let view: Arc<OnceLock<Arc<View>>> = Arc::default();
         let watchers = Arc::new(Watchers::default());
@@ -169,6 +175,8 @@ impl Core {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let core = Self {
             callers: Callers::new(&config.limits),
+            outbox: Notify::new(),
+            deeds: Notify::new(),
             config,
             data,
             store,
@@ -196,6 +204,11 @@ impl Core {
     )]
     pub(crate) fn now(&self) -> TimeMs {
         TimeMs(clock::now_ms())
+    }
+
+    /// The language of what the hub tells people.
+    pub(crate) fn lang(&self) -> Lang {
+        Lang::chosen(self.config.language).unwrap_or_default()
     }
 
     /// The merged stock in memory, filled at first use. Blocks then.

@@ -55,6 +55,8 @@ pub(crate) enum Code {
     RateLimited,
     /// The caller speaks a version that this hub is too old for.
     UpgradeRequired,
+    /// The work item is resolved.
+    AlertNotOpen,
     /// The disk is full.
     StorageFull,
     /// Not now; again later.
@@ -156,6 +158,11 @@ impl Code {
                 "upgrade_required",
                 StatusCode::UPGRADE_REQUIRED,
                 "This hub is too old for what was sent: update the hub first",
+            ),
+            Self::AlertNotOpen => (
+                "alert_not_open",
+                StatusCode::CONFLICT,
+                "This work item is resolved",
             ),
             Self::StorageFull => (
                 "storage_full",

@@ -31,3 +31,5 @@ mod store;
 #[cfg(fuzzing)]
 pub mod stranger;
 mod view;
+mod webhook;
+mod work;

@@ -2,6 +2,7 @@
 //! of it.
 
 pub(crate) mod admin;
+pub(crate) mod alerts;
 mod articles;
 pub(crate) mod ask;
 mod audit;
@@ -215,8 +216,59 @@ pub(crate) fn table() -> Vec<Route> {
         )
         .with(&[SHOP]),
     ];
+    routes.extend(alerts());
     routes.extend(writes_and_service());
     routes
+}
+
+/// What people must look at.
+fn alerts() -> Vec<Route> {
+    vec![
+        get(
+            "/v1/alerts",
+            OFFICE,
+            "What people must look at, the latest opened first",
+            alerts::list,
+        )
+        .with(&[
+            (
+                "state",
+                "open, acknowledged, snoozed, resolved or all; all but resolved when not said",
+            ),
+            ("kind", "only this kind, such as negative_stock"),
+            SHOP,
+            ("owner", "only this person's"),
+            LIMIT,
+            CURSOR,
+        ]),
+        get(
+            "/v1/alerts/{id}",
+            OFFICE,
+            "One of them, with all that happened to it",
+            alerts::one,
+        ),
+        post(
+            "/v1/alerts/{id}/acknowledge",
+            OFFICE,
+            "Somebody is at it",
+            alerts::acknowledge,
+        )
+        .body(JSON),
+        post(
+            "/v1/alerts/{id}/snooze",
+            OFFICE,
+            "Not before a moment (until) or so many seconds (for_s)",
+            alerts::snooze,
+        )
+        .body(JSON),
+        post(
+            "/v1/alerts/{id}/resolve",
+            OFFICE,
+            "It is done",
+            alerts::resolve,
+        )
+        .body(JSON),
+    ]
 }
 
 #[expect(clippy::too_many_lines, reason = "one table")]

@@ -28,6 +28,8 @@ use crate::core::Core;
 use crate::holds;
 use crate::routes;
 use crate::view::View;
+use crate::webhook::send::deliver;
+use crate::work::watch::watch;
 use connection::Front;
 use tls::Tls;
 
@@ -118,7 +120,12 @@ pub(crate) async fn run(
     let limits = &hub.core.config.limits;
     let doorman = Doorman::new(limits.connections, limits.connections_per_address);
     let Listeners { api, tls, metrics } = listeners;
-    let mut beside = vec![clock, expiry];
+    let mut beside = vec![
+        clock,
+        expiry,
+        tokio::spawn(watch(Arc::clone(&hub))),
+        tokio::spawn(deliver(Arc::clone(&hub.core))),
+    ];
     if let Some(listener) = metrics {
         let (doorman, front) = (Doorman::new(64, 64), Arc::new(metrics_front(&hub)));
         beside.push(tokio::spawn(async move {

@@ -8,6 +8,7 @@ mod audit;
 mod catalogue;
 mod digest;
 mod error;
+mod facts;
 mod heard;
 mod history;
 mod holds;
@@ -16,6 +17,9 @@ mod lives;
 mod load;
 mod log;
 mod merge;
+mod outbox;
+mod owners;
+mod receipts;
 mod receive;
 mod registers;
 mod repair;
@@ -29,6 +33,7 @@ mod tests;
 mod totals;
 mod verify;
 mod voids;
+mod work;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,6 +41,7 @@ use std::path::Path;
 use serde::Serializer;
 use serde_json::{Value, json};
 use vitrina_host::db::Vfs;
+use vitrina_host::output::Lang;
 use vitrina_host::when;
 use vitrina_shared::delta::Entry;
 use vitrina_shared::{HubLife, ReplicaId, ShopId, TimeMs};
@@ -43,11 +49,16 @@ use vitrina_shared::{HubLife, ReplicaId, ShopId, TimeMs};
 use crate::audit::{AuditChecked, AuditFilter, AuditRow, By, What, changed};
 use crate::change::{Change, FeedHead, ShopRow};
 use crate::keys::{KeyRow, Role};
+use crate::webhook::{Hook, Outcome, Parcel};
+use crate::work::decide::{Entry as WorkEntry, Step};
+use crate::work::owner::Rule;
+use crate::work::{Deed, Done, Told, WorkItem};
 
 pub(crate) use answer::{Ask, Found};
 pub(crate) use catalogue::{CatalogueRow, ImportEnd, ImportRow, Written};
 pub(crate) use digest::BooksRow;
 pub(crate) use error::StoreError;
+pub(crate) use facts::{Conflict, Held, Known};
 pub(crate) use heard::{DisagreementRow, QuarantineRow, Verdict};
 pub(crate) use history::{Explained, MovementFeed, MovementFilter, MovementPage, MovementRow};
 pub(crate) use holds::{
@@ -55,12 +66,14 @@ pub(crate) use holds::{
     Rejected,
 };
 pub(crate) use lives::LifeRow;
+pub(crate) use receipts::{Scanned, Twice};
 pub(crate) use receive::{Brought, Taken, Via};
 pub(crate) use shops::CodeUse;
 pub(crate) use sqlite::Listener;
 pub(crate) use stick::{Lost, StickBases};
 pub(crate) use story::Story;
 pub(crate) use verify::{Checked, LOG_ADVICE, Problem};
+pub(crate) use work::WorkFilter;
 
 use sqlite::SqliteStore;
 
@@ -90,6 +103,13 @@ impl Store {
     pub(crate) fn listen(&self, listener: Listener) {
         match self {
             Self::Sqlite(store) => store.listen(listener),
+        }
+    }
+
+    /// Says in which language people are told of work items.
+    pub(crate) fn speak(&self, lang: Lang) {
+        match self {
+            Self::Sqlite(store) => store.speak(lang),
         }
     }
 
@@ -694,6 +714,161 @@ impl Store {
     pub(crate) async fn verify_audit(&self, now: TimeMs) -> Result<AuditChecked, StoreError> {
         match self {
             Self::Sqlite(store) => store.read(move |conn| audit::verify(conn, now)).await,
+        }
+    }
+
+    /// What shops hold back and disagree on, and what else of the tables a person must look at: from one snapshot.
+    pub(crate) async fn known_facts(&self) -> Result<Known, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(facts::read).await,
+        }
+    }
+
+    /// Looks through some more movements for receipt lines that say two things, after everything urgent.
+    pub(crate) async fn scan_receipts(&self) -> Result<Scanned, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                if !store.read(receipts::is_due).await? {
+                    return Ok(Scanned::default());
+                }
+                store.write_background(|txn| receipts::step(txn)).await
+            }
+        }
+    }
+
+    /// The latest work item of each cause that a decision asks for.
+    pub(crate) async fn work_entries(&self, now: TimeMs) -> Result<Vec<WorkEntry>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| work::entries(conn, now)).await,
+        }
+    }
+
+    /// Takes steps of a decision about work items, in one transaction with what they tell, after everything urgent.
+    pub(crate) async fn take_work(&self, steps: Vec<Step>) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .write_background(move |txn| work::take(txn, &steps))
+                    .await
+            }
+        }
+    }
+
+    /// A person's deed with a work item, in one transaction with what it tells.
+    pub(crate) async fn act_on_work(
+        &self,
+        by: By,
+        (id, deed, note): ([u8; 16], Deed, Option<String>),
+    ) -> Result<Done, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| work::act(txn, &by, (&id, &deed, note.as_deref())))
+                    .await
+            }
+        }
+    }
+
+    /// A work item with what happened to it, the oldest first.
+    pub(crate) async fn work_item(
+        &self,
+        id: [u8; 16],
+    ) -> Result<Option<(WorkItem, Vec<Told>)>, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .read(move |conn| match work::one(conn, &id)? {
+                        Some(item) => Ok(Some((item, work::history(conn, &id)?))),
+                        None => Ok(None),
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// A page of work items, the latest opened first.
+    pub(crate) async fn work_items(&self, filter: WorkFilter) -> Result<Vec<WorkItem>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| work::list(conn, &filter)).await,
+        }
+    }
+
+    /// The work items whose names lie in a range; a hundred at most.
+    pub(crate) async fn work_named(
+        &self,
+        range: ([u8; 16], [u8; 16]),
+    ) -> Result<Vec<WorkItem>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| work::named(conn, range)).await,
+        }
+    }
+
+    /// The responsibility map, the first rule first.
+    pub(crate) async fn owner_rules(&self) -> Result<Vec<Rule>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(owners::rules).await,
+        }
+    }
+
+    /// Adds a rule; what is not resolved goes to whoever now is responsible.
+    pub(crate) async fn add_owner(&self, by: By, rule: Rule) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| owners::add(txn, &by, &rule)).await,
+        }
+    }
+
+    /// Takes a rule away; false where there is none of that name.
+    pub(crate) async fn remove_owner(&self, by: By, id: [u8; 16]) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| owners::remove(txn, &by, &id)).await,
+        }
+    }
+
+    /// Every receiver of webhooks, by name.
+    pub(crate) async fn webhooks(&self) -> Result<Vec<Hook>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(outbox::hooks).await,
+        }
+    }
+
+    /// Adds a receiver; false where the name is taken.
+    pub(crate) async fn add_webhook(&self, by: By, hook: Hook) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| outbox::add(txn, &by, &hook)).await,
+        }
+    }
+
+    /// Takes a receiver away, and what waits for it; false where there is none of that name.
+    pub(crate) async fn remove_webhook(&self, by: By, name: String) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| outbox::remove(txn, &by, &name))
+                    .await
+            }
+        }
+    }
+
+    /// What may be delivered to a receiver now: the first parcel of each key, those first that are due.
+    pub(crate) async fn parcels(&self, name: String) -> Result<Vec<Parcel>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| outbox::due(conn, &name)).await,
+        }
+    }
+
+    /// Writes down how a delivery ended, after everything urgent.
+    pub(crate) async fn parcel_ended(
+        &self,
+        name: String,
+        parcel: i64,
+        outcome: Outcome,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .write_background(move |txn| outbox::ended(txn, &name, parcel, &outcome))
+                    .await
+            }
         }
     }
 

@@ -270,7 +270,7 @@ async fn only_the_holder_of_the_key_speaks_for_the_shop() {
 async fn arrival(core: &Core, shop: &str) {
     let shop: ShopId = shop.parse().unwrap();
     let arrived = async {
-        while !core.waiters.has_arrived(&shop) {
+        while !core.waiters.is_waiting(&shop) {
             tokio::task::yield_now().await;
         }
     };

@@ -117,9 +117,8 @@ impl Waiters {
             .for_each(|waiting| waiting.send_modify(|count| *count += 1));
     }
 
-    /// Whether an exchange of this shop has arrived and was not answered yet.
-    #[cfg(test)]
-    pub(super) fn has_arrived(&self, shop: &ShopId) -> bool {
+    /// Whether an exchange of this shop has arrived and was not answered yet: an agent that waits for news is there.
+    pub(crate) fn is_waiting(&self, shop: &ShopId) -> bool {
         lock(&self.shops)
             .get(shop)
             .is_some_and(|waiting| waiting.receiver_count() > 0)

@@ -24,4 +24,9 @@ pub(super) const STEPS: &[Step] = &[
         name: "holds",
         sql: include_str!("../../migrations/1003_holds.sql"),
     },
+    Step {
+        number: 1_004,
+        name: "work_items",
+        sql: include_str!("../../migrations/1004_work_items.sql"),
+    },
 ];

@@ -8,6 +8,7 @@ use std::time::Duration;
 use foldhash::{HashMap, HashMapExt};
 use rusqlite::{Connection, OptionalExtension, params};
 use vitrina_host::db::{Db, Group, Hooks, Settings, Vfs};
+use vitrina_host::output::Lang;
 use vitrina_host::{clock, sign};
 use vitrina_shared::{Barcode, HubLife, TimeMs};
 
@@ -46,6 +47,7 @@ struct Shared {
     next: Mutex<Pending>,
     listener: OnceLock<Listener>,
     goods: OnceLock<GoodsOf>,
+    lang: OnceLock<Lang>,
     barcodes: RwLock<HashMap<Box<str>, i64>>,
     /// How far the hub's clock is ahead of the machine's: nothing, but where time is played.
     ahead_ms: AtomicI64,
@@ -109,6 +111,7 @@ impl SqliteStore {
             next: Mutex::default(),
             listener: OnceLock::new(),
             goods: OnceLock::new(),
+            lang: OnceLock::new(),
             barcodes: RwLock::new(HashMap::new()),
             ahead_ms: AtomicI64::new(0),
         });
@@ -192,6 +195,11 @@ impl SqliteStore {
     /// From now on writes are as late as if the machine's clock were so far ahead.
     pub(super) fn turn_clock(&self, ahead_ms: i64) {
         self.shared.ahead_ms.store(ahead_ms, Ordering::Relaxed);
+    }
+
+    /// In which language people are told; the first one named stays.
+    pub(super) fn speak(&self, lang: Lang) {
+        let _ = self.shared.lang.set(lang);
     }
 
     /// Where the feed stands.
@@ -354,6 +362,11 @@ impl Txn<'_> {
     /// A new life begins with this commit.
     pub(super) fn set_life(&mut self, life: HubLife) {
         self.side.life = Some(life);
+    }
+
+    /// In which language people are told.
+    pub(super) fn lang(&self) -> Lang {
+        self.shared.lang.get().copied().unwrap_or_default()
     }
 
     /// The committed head of the feed.

@@ -3,6 +3,7 @@
 mod audit;
 mod history;
 mod model;
+mod work;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -58,6 +58,12 @@ impl Item {
         inside.catalogue.is_some() || !inside.levels.is_empty()
     }
 
+    /// Whether the catalogue says that there is one piece only.
+    pub(crate) fn is_unique(&self) -> bool {
+        let inside = self.inside();
+        inside.catalogue.as_ref().is_some_and(|item| item.unique)
+    }
+
     /// Takes what the catalogue says. The faces before and after.
     pub(crate) fn set_catalogue(
         &self,

@@ -1,0 +1,144 @@
+//! What the tables say that a person must look at; what is in memory is looked up there.
+
+use rusqlite::Connection;
+use vitrina_host::sign;
+use vitrina_shared::{ShopId, TimeMs};
+
+use super::heard::{self, DisagreementRow};
+use super::receipts::{self, Twice};
+use super::{StoreError, outbox};
+use crate::webhook::Hook;
+
+const HELD: &str = "SELECT shop.name, q.reason, count(*), min(q.at) FROM quarantine AS q JOIN shop ON shop.id = q.shop \
+    WHERE q.state = 0 AND q.reason <> 'receipt_conflict' GROUP BY shop.name, q.reason ORDER BY shop.name, q.reason";
+const CONFLICTS: &str = "SELECT shop.name, q.id, q.at, q.message, q.file, q.line, q.record FROM quarantine AS q \
+    JOIN shop ON shop.id = q.shop WHERE q.state = 0 AND q.reason = 'receipt_conflict' \
+    ORDER BY shop.name, q.at, q.id LIMIT 5000";
+const BOOKS: &str = "SELECT shop.name, a.at, a.found FROM alert AS a JOIN shop ON shop.id = a.shop ORDER BY shop.name";
+
+/// Records that a shop holds back for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// The shop.
+    pub(crate) shop: ShopId,
+    /// The stable code.
+    pub(crate) reason: String,
+    /// How many.
+    pub(crate) records: u64,
+    /// When the oldest was put there, by the shop's clock.
+    pub(crate) oldest_at: TimeMs,
+}
+
+/// A record that was refused because its receipt line says something else already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Conflict {
+    /// The shop.
+    pub(crate) shop: ShopId,
+    /// The record's name.
+    pub(crate) id: String,
+    /// When it was put there, by the shop's clock.
+    pub(crate) at: TimeMs,
+    /// What the shop says of it.
+    pub(crate) message: String,
+    /// The file, where it came from one.
+    pub(crate) file: Option<String>,
+    /// The line in it.
+    pub(crate) line: Option<i64>,
+    /// The record as it came.
+    pub(crate) record: String,
+}
+
+/// Shop and hub differ, though each held its own against its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Books {
+    /// The shop.
+    pub(crate) shop: ShopId,
+    /// Since when.
+    pub(crate) at: TimeMs,
+    /// What was found first.
+    pub(crate) found: String,
+}
+
+/// What the tables say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// What shops hold back, by shop and reason.
+    pub(crate) held: Vec<Held>,
+    /// Receipt lines that say two things, found at the entry.
+    pub(crate) conflicts: Vec<Conflict>,
+    /// Receipt lines that count as two things.
+    pub(crate) twice: Vec<Twice>,
+    /// Where a shop's 1C and its ledger differ.
+    pub(crate) disagreements: Vec<DisagreementRow>,
+    /// Where shop and hub differ.
+    pub(crate) books: Vec<Books>,
+    /// The receivers of webhooks.
+    pub(crate) hooks: Vec<Hook>,
+}
+
+fn shop(name: &str) -> Result<ShopId, StoreError> {
+    name.parse()
+        .map_err(|_| StoreError::Damaged("a shop has a name that is none"))
+}
+
+/// Reads it.
+pub(super) fn read(conn: &Connection) -> Result<Known, StoreError> {
+    Ok(Known {
+        held: held(conn)?,
+        conflicts: conflicts(conn)?,
+        twice: receipts::twice(conn)?,
+        disagreements: heard::disagreements(conn, None)?,
+        books: books(conn)?,
+        hooks: outbox::hooks(conn)?,
+    })
+}
+
+fn held(conn: &Connection) -> Result<Vec<Held>, StoreError> {
+    let mut statement = conn.prepare_cached(HELD)?;
+    let mut rows = statement.query([])?;
+    let mut list = Vec::new();
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(0)?;
+        list.push(Held {
+            shop: shop(&name)?,
+            reason: row.get(1)?,
+            records: row.get::<_, i64>(2)?.cast_unsigned(),
+            oldest_at: TimeMs(row.get(3)?),
+        });
+    }
+    Ok(list)
+}
+
+fn conflicts(conn: &Connection) -> Result<Vec<Conflict>, StoreError> {
+    let mut statement = conn.prepare_cached(CONFLICTS)?;
+    let mut rows = statement.query([])?;
+    let mut list = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (name, id): (String, [u8; 16]) = (row.get(0)?, row.get(1)?);
+        list.push(Conflict {
+            shop: shop(&name)?,
+            id: sign::hex(&id),
+            at: TimeMs(row.get(2)?),
+            message: row.get(3)?,
+            file: row.get(4)?,
+            line: row.get(5)?,
+            record: row.get(6)?,
+        });
+    }
+    Ok(list)
+}
+
+fn books(conn: &Connection) -> Result<Vec<Books>, StoreError> {
+    let mut statement = conn.prepare_cached(BOOKS)?;
+    let mut rows = statement.query([])?;
+    let mut list = Vec::new();
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(0)?;
+        list.push(Books {
+            shop: shop(&name)?,
+            at: TimeMs(row.get(1)?),
+            found: row.get(2)?,
+        });
+    }
+    Ok(list)
+}
