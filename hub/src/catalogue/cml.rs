@@ -17,6 +17,11 @@ const MAX_WORDS: usize = 1_000_000;
 /// The longest value of an attribute, in characters.
 const MAX_VALUE_CHARS: usize = 500;
 
+/// The attribute that says what sort of goods it is.
+const CATEGORY: &str = "category";
+/// What says that there is one piece only; kept as a mark of the item, not among its attributes.
+const UNIQUE: &str = "unique";
+
 /// The names behind the ids of properties, their values and price types.
 #[derive(Default)]
 struct Words {
@@ -65,6 +70,12 @@ impl Words {
         for (name, value) in item.characteristics() {
             add(&mut attributes, name, value);
         }
+        // Of the requisites only what is asked for: most are the exchange's own.
+        let kept = |name: &str| matches!(attribute_name(name).as_str(), CATEGORY | UNIQUE);
+        for (name, value) in item.requisites().filter(|(name, _)| kept(name)) {
+            add(&mut attributes, name, value);
+        }
+        let unique = attributes.remove(UNIQUE);
         // The retail price is the first that is named without a quantity it begins with.
         let price = item
             .prices()
@@ -86,7 +97,7 @@ impl Words {
             attributes,
             price,
             external_id: text(item.id()),
-            unique: false,
+            unique: unique.is_some_and(|text| yes_or_no(&text) == Some(true)),
         }
     }
 }
@@ -113,9 +124,24 @@ pub(super) fn attribute_name(name: &str) -> String {
         "вес" | "масса" | "вес, г" | "weight" => "weight",
         "цвет" | "color" | "colour" => "color",
         "производитель" | "бренд" | "brand" => "brand",
+        "категория" | "видноменклатуры" | "вид номенклатуры" | "вид изделия" | "category" => {
+            CATEGORY
+        }
+        "уникальное" | "уникальное изделие" | "единственное изделие" | "unique" => {
+            UNIQUE
+        }
         _ => return name.trim().to_owned(),
     };
     known.to_owned()
+}
+
+/// A yes or a no as files write it.
+pub(super) fn yes_or_no(text: &str) -> Option<bool> {
+    match text.trim().to_lowercase().as_str() {
+        "1" | "true" | "yes" | "да" | "истина" => Some(true),
+        "0" | "false" | "no" | "нет" | "ложь" => Some(false),
+        _ => None,
+    }
 }
 
 /// Adds an attribute under the name that every source has for it.
@@ -186,7 +212,8 @@ fn take(sink: &mut Sink<'_>, words: &Words, item: &CmlItem) -> Result<(), Import
         return Ok(());
     }
     // A price file names the offer and nothing else of it.
-    let is_price_only = barcodes.is_empty() && says.name.is_none() && says.attributes.is_empty();
+    let is_price_only =
+        barcodes.is_empty() && says.name.is_none() && says.attributes.is_empty() && !says.unique;
     match (says.price, &says.external_id) {
         (Some(price), Some(code)) if is_price_only => {
             let code = code.clone();

@@ -7,8 +7,9 @@ use std::io::Seek;
 use vitrina_host::csv::{self, Column, CsvReader, Line, Row, Table};
 use vitrina_host::number;
 use vitrina_shared::registers::Item;
+use vitrina_shared::{Barcode, Money};
 
-use super::cml::{add, money};
+use super::cml::{add, money, yes_or_no};
 use super::{ImportError, Sink};
 use crate::store::CatalogueRow;
 
@@ -76,20 +77,9 @@ fn take(sink: &mut Sink<'_>, row: &Row<'_>) -> Result<(), ImportError> {
             })?;
         }
     }
-    let mut attributes = BTreeMap::new();
-    for column in csv::ATTRIBUTES {
-        if let Some(value) = row.get(column) {
-            add(&mut attributes, column.name(), value);
-        }
-    }
-    let price = match row.get(Column::Price).map(number::price) {
-        None => None,
-        Some(Ok(hundredths)) => Some(money(hundredths, row.get(Column::Currency).unwrap_or(""))),
-        Some(Err(error)) => {
-            sink.warn(line, &format!("price: {error}"));
-            None
-        }
-    };
+    let attributes = attributes(row);
+    let price = price(sink, row);
+    let unique = unique(sink, row, barcode.as_ref())?;
     let text = |column| row.get(column).map(str::to_owned);
     let says = Item {
         article: text(Column::Article),
@@ -97,7 +87,7 @@ fn take(sink: &mut Sink<'_>, row: &Row<'_>) -> Result<(), ImportError> {
         attributes,
         price,
         external_id,
-        unique: false,
+        unique,
     };
     if barcode.is_none() && says.external_id.is_none() {
         sink.warn(line, "neither a barcode nor an external_id");
@@ -109,7 +99,8 @@ fn take(sink: &mut Sink<'_>, row: &Row<'_>) -> Result<(), ImportError> {
     let is_price_only = barcode.is_none()
         && says.name.is_none()
         && says.article.is_none()
-        && says.attributes.is_empty();
+        && says.attributes.is_empty()
+        && !says.unique;
     match (says.price, &says.external_id) {
         (Some(price), Some(code)) if is_price_only => {
             let code = code.clone();
@@ -120,4 +111,47 @@ fn take(sink: &mut Sink<'_>, row: &Row<'_>) -> Result<(), ImportError> {
             says,
         }),
     }
+}
+
+fn attributes(row: &Row<'_>) -> BTreeMap<String, String> {
+    let mut attributes = BTreeMap::new();
+    for column in csv::ATTRIBUTES {
+        if let Some(value) = row.get(column) {
+            add(&mut attributes, column.name(), value);
+        }
+    }
+    attributes
+}
+
+fn price(sink: &mut Sink<'_>, row: &Row<'_>) -> Option<Money> {
+    match number::price(row.get(Column::Price)?) {
+        Ok(hundredths) => Some(money(hundredths, row.get(Column::Currency).unwrap_or(""))),
+        Err(error) => {
+            sink.warn(row.line(), &format!("price: {error}"));
+            None
+        }
+    }
+}
+
+/// Whether the row says that there is one piece only; where it says that there are more, that is written at once.
+fn unique(
+    sink: &mut Sink<'_>,
+    row: &Row<'_>,
+    barcode: Option<&Barcode>,
+) -> Result<bool, ImportError> {
+    let Some(text) = row.get(Column::Unique) else {
+        return Ok(false);
+    };
+    match (yes_or_no(text), barcode) {
+        (Some(true), _) => return Ok(true),
+        (Some(false), Some(barcode)) => sink.push(CatalogueRow::NotUnique {
+            barcode: barcode.clone(),
+        })?,
+        (Some(false), None) => {}
+        (None, _) => {
+            let words = format!("unique: \"{text}\" is neither yes nor no");
+            sink.warn(row.line(), &words);
+        }
+    }
+    Ok(false)
 }

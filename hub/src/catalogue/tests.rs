@@ -139,6 +139,43 @@ async fn csv_brings_items_and_other_codes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_piece_is_marked_as_the_only_one_and_the_mark_is_taken_back() {
+    let erp = Erp::new().await;
+    let is_unique = |barcode: &str| {
+        let view = erp.core.view().unwrap();
+        view.item(barcode).is_some_and(|item| item.is_unique())
+    };
+    let csv = "barcode;name;unique;category\nA;Ring;да;Кольца\nB;Ring;;\nC;Ring;perhaps;\n";
+
+    let end = erp.import("catalogue.csv", csv).await.unwrap();
+    assert_eq!(["A", "B", "C"].map(is_unique), [true, false, false]);
+    assert!(end.warnings[0].contains("perhaps"), "{:?}", end.warnings);
+    assert_eq!(erp.item("A")["attributes"]["category"], "Кольца");
+
+    erp.import("more.csv", "barcode;name\nA;Ring\n")
+        .await
+        .unwrap();
+    assert!(is_unique("A"), "what is not said stays");
+    erp.import("less.csv", "barcode;name;unique\nA;Ring;нет\n")
+        .await
+        .unwrap();
+    assert!(!is_unique("A"));
+
+    let offers = OFFERS.replace(
+        "</Цены>",
+        "</Цены><ЗначенияРеквизитов><ЗначениеРеквизита><Наименование>Уникальное изделие</Наименование><Значение>true</Значение></ЗначениеРеквизита>\
+         <ЗначениеРеквизита><Наименование>ВидНоменклатуры</Наименование><Значение>Кольца</Значение></ЗначениеРеквизита></ЗначенияРеквизитов>",
+    );
+    erp.import("offers.xml", &offers).await.unwrap();
+    assert!(is_unique("2000018987155"));
+    let attributes = &erp.item("2000018987155")["attributes"];
+    assert_eq!(
+        (&attributes["category"], &attributes["unique"]),
+        (&"Кольца".into(), &Value::Null)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_stock_is_refused_by_name() {
     let erp = Erp::new().await;
 

@@ -51,6 +51,11 @@ pub(crate) enum CatalogueRow {
         /// The barcode.
         barcode: Barcode,
     },
+    /// There are several pieces of it, whatever was said before.
+    NotUnique {
+        /// The barcode.
+        barcode: Barcode,
+    },
     /// A price, by barcode or by the ERP's id.
     Price {
         /// The barcode or the id.
@@ -126,6 +131,15 @@ pub(super) fn write(txn: &mut Txn<'_>, rows: Vec<CatalogueRow>) -> Result<Writte
             }
             CatalogueRow::Alias { code, barcode } => {
                 write_alias(txn, &code, ALIAS, &barcode, &mut written)?;
+            }
+            CatalogueRow::NotUnique { barcode } => {
+                if let Some(known) = item(txn.conn, &barcode)?.filter(|item| item.unique) {
+                    let new = Item {
+                        unique: false,
+                        ..known
+                    };
+                    set_item(txn, &barcode, &new, &mut written)?;
+                }
             }
             CatalogueRow::Price { code, price } => {
                 let says = Item {

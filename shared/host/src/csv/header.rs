@@ -107,6 +107,10 @@ columns! {
     Color = "color", "цвет", "colour";
     /// Maker or brand.
     Brand = "brand", "производитель", "бренд";
+    /// Category: rings, earrings.
+    Category = "category", "категория", "вид номенклатуры", "вид изделия";
+    /// Whether there is one physical piece only: yes or no.
+    Unique = "unique", "уникальное", "уникальное изделие", "единственное изделие";
     /// Warehouse of the source.
     Warehouse = "warehouse", "склад", "ид склада";
     /// Id in the ERP, `Ид` in CommerceML.
@@ -149,7 +153,7 @@ impl Column {
 }
 
 /// What is said of a piece beside its article, name and price.
-pub const ATTRIBUTES: [Column; 7] = [
+pub const ATTRIBUTES: [Column; 8] = [
     Column::Size,
     Column::Stone,
     Column::Metal,
@@ -157,6 +161,7 @@ pub const ATTRIBUTES: [Column; 7] = [
     Column::Weight,
     Column::Color,
     Column::Brand,
+    Column::Category,
 ];
 
 /// The header of a file.
