@@ -23,6 +23,7 @@ pub mod power;
 pub mod preload;
 pub mod process;
 pub mod raw;
+pub mod receiver;
 pub mod sim;
 pub mod system;
 pub mod vfs;
