@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use vitrina_shared::Kind;
 use vitrina_shared::hold::{DeclineReason, HubState, ShopSide};
 use vitrina_shared::movement::Details;
 use vitrina_shared::wire::v1::LegV1;
-use vitrina_shared::{Kind, MovementId};
 use vitrina_tests::chain::Reply;
 use vitrina_tests::{Chain, Keeper, until};
 
@@ -561,9 +561,8 @@ async fn a_piece_travels_with_its_order_to_the_shop_that_waits_for_it() {
     assert_eq!(numbers(&chain, RING).await, [0, 0, 0]);
 
     to.exchange();
-    let hold_id: vitrina_shared::HoldId = id.parse().expect("an id");
     let details = Details {
-        hold: Some(arrived_for(hold_id)),
+        hold: Some(id.parse().expect("an id")),
         ..Details::default()
     };
     to.book(Kind::TransferIn, RING, 1, "in", &details);
@@ -574,11 +573,6 @@ async fn a_piece_travels_with_its_order_to_the_shop_that_waits_for_it() {
     to.confirm(leg);
     to.exchange();
     assert_eq!(hold(&chain, &id).await["state"], json!("confirmed"));
-}
-
-/// The name of a hold as a movement carries it.
-fn arrived_for(hold: vitrina_shared::HoldId) -> MovementId {
-    MovementId(hold.0)
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use serde::de::{self, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use vitrina_host::when;
 use vitrina_shared::money::{Money, parse_amount};
-use vitrina_shared::{Barcode, Condition, Details, Kind, MovementId, ShopId, TimeMs};
+use vitrina_shared::{Barcode, Condition, Details, HoldId, Kind, ShopId, TimeMs};
 
 use crate::ledger::Force;
 use crate::receipt::{Invalid, Said, Shop, Verb};
@@ -138,7 +138,7 @@ impl MovementRequest {
         let hold = self
             .hold
             .as_deref()
-            .map(str::parse::<MovementId>)
+            .map(str::parse::<HoldId>)
             .transpose();
         let boxed = |text: &Option<String>| text.as_deref().map(Into::into);
         let details = Details {

@@ -195,6 +195,25 @@ impl ShopSide {
         }
     }
 
+    /// The side of a number, as stored and on the wire, with what belongs to it; none where a movement is missing, or
+    /// belongs to nothing.
+    pub fn of_number(
+        number: u8,
+        at: TimeMs,
+        reason: DeclineReason,
+        movement: Option<MovementId>,
+    ) -> Option<Self> {
+        match (number, movement) {
+            (0, None) => Some(Self::None),
+            (1, None) => Some(Self::Declined { reason, at }),
+            (2, None) => Some(Self::Confirmed { at }),
+            (3, Some(movement)) => Some(Self::Moved { movement, at }),
+            (4, None) => Some(Self::Broken { at }),
+            (5, Some(movement)) => Some(Self::Fulfilled { movement, at }),
+            _ => None,
+        }
+    }
+
     /// When the shop wrote it.
     pub fn at(self) -> Option<TimeMs> {
         match self {

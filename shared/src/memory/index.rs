@@ -124,7 +124,7 @@ impl Index {
         if movement.kind == Kind::TransferIn
             && let Some(hold) = movement.details().hold
         {
-            self.arrivals.entry(HoldId(hold.0)).or_default().insert(id);
+            self.arrivals.entry(hold).or_default().insert(id);
         }
         if let Some(target) = movement.target {
             *self.named.entry(target).or_default() += 1;

@@ -294,7 +294,7 @@ impl Ledger {
     pub(super) fn link_again(&mut self, movement: &Movement) {
         if let (Kind::Sale, Some(hold)) = (movement.kind, movement.details().hold) {
             let units = -movement.qty.units();
-            let verdict = self.verdict(&movement.barcode, HoldId(hold.0), units);
+            let verdict = self.verdict(&movement.barcode, hold, units);
             if let Verdict::Fulfils(leg) = verdict {
                 self.fulfil(leg, movement.id(self.logs.shop()));
             }
@@ -323,7 +323,7 @@ impl Ledger {
         let legs: Vec<(&Leg, Facts)> = self.of_barcode(&barcode).collect();
         let sale = Sale {
             units: -movement.qty.units(),
-            names: movement.details().hold.map(|hold| HoldId(hold.0)),
+            names: movement.details().hold,
             way,
         };
         let sellable = self.logs.index().sellable(&barcode);

@@ -3,7 +3,7 @@
 use crate::movement::bytes::{
     read_bytes, read_varint, unzigzag, write_bytes, write_varint, zigzag,
 };
-use crate::{Money, MovementId, ReplicaId};
+use crate::{HoldId, Money, ReplicaId};
 
 /// What the shop said of a movement besides its identity. Fields that a newer version added are skipped here and kept
 /// in the movement's bytes.
@@ -23,8 +23,8 @@ pub struct Details {
     pub transfer: Option<Box<str>>,
     /// The document in the shop's 1C.
     pub document: Option<Box<str>>,
-    /// The hold that this fulfils.
-    pub hold: Option<MovementId>,
+    /// The hold that this is for: a sale fulfils it, a transfer carries its piece.
+    pub hold: Option<HoldId>,
     /// What was seen, where the units are a difference: a count's observation, a statement's or an opening's quantity.
     pub observed: Option<i64>,
     /// The file it came from.
@@ -157,7 +157,7 @@ impl Details {
     fn set(&mut self, number: u8, bytes: &[u8]) {
         match number {
             1 => self.price = read_price(bytes),
-            8 => self.hold = bytes.try_into().ok().map(MovementId),
+            8 => self.hold = bytes.try_into().ok().map(HoldId),
             9 => self.observed = read_varint(&mut &*bytes).ok().map(unzigzag),
             11 => self.about = bytes.try_into().ok().map(ReplicaId),
             _ => {

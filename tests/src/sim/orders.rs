@@ -87,7 +87,7 @@ pub(super) fn piece(kind: Kind, code: Barcode, qty: i64, key: Key, details: &Det
 /// What says for which hold a movement is.
 pub(super) fn details_of(hold: HoldId) -> Details {
     Details {
-        hold: Some(MovementId(hold.0)),
+        hold: Some(hold),
         ..Details::default()
     }
 }

@@ -59,9 +59,8 @@ pub(super) fn movement(
 fn arrival(conn: &Connection, stored: &Stored) -> Result<Option<MovementId>, StoreError> {
     let (hold, shop): (_, &ShopId) = (stored.leg.terms.hold, &stored.leg.terms.shop);
     walk(conn, stored, |counts, movement| {
-        let is_for_hold = counts
-            && movement.kind == Kind::TransferIn
-            && movement.details().hold.is_some_and(|of| of.0 == hold.0);
+        let is_for_hold =
+            counts && movement.kind == Kind::TransferIn && movement.details().hold == Some(hold);
         is_for_hold.then(|| movement.id(shop))
     })
 }

@@ -158,20 +158,9 @@ impl ShopSideV1 {
     }
 
     fn read(&self) -> Result<ShopSide, WireError> {
-        let at = time(self.at)?;
+        let (at, reason) = (time(self.at)?, DeclineReason::of_number(self.reason));
         let movement = self.movement.map(MovementId);
-        match (self.state, movement) {
-            (0, None) => Ok(ShopSide::None),
-            (1, None) => Ok(ShopSide::Declined {
-                reason: DeclineReason::of_number(self.reason),
-                at,
-            }),
-            (2, None) => Ok(ShopSide::Confirmed { at }),
-            (3, Some(movement)) => Ok(ShopSide::Moved { movement, at }),
-            (4, None) => Ok(ShopSide::Broken { at }),
-            (5, Some(movement)) => Ok(ShopSide::Fulfilled { movement, at }),
-            _ => Err(WireError::Malformed),
-        }
+        ShopSide::of_number(self.state, at, reason, movement).ok_or(WireError::Malformed)
     }
 }
 
