@@ -5,6 +5,7 @@ mod book;
 mod diff;
 mod enrol;
 mod frames;
+mod hold;
 mod import;
 mod look;
 mod quarantine;
@@ -57,6 +58,11 @@ enum Verb {
     Diff {
         #[command(subcommand)]
         verb: diff::Verb,
+    },
+    /// Web orders that ask this shop for a piece, and what it says to them
+    Hold {
+        #[command(subcommand)]
+        verb: hold::Verb,
     },
     /// What is in the shop
     Stock(look::StockArgs),
@@ -243,6 +249,7 @@ fn command(ctx: &Ctx, verb: &Verb, out: &mut Out) -> anyhow::Result<Exit> {
         Verb::Import(args) => import::import(ctx, args, out),
         Verb::Move(args) => book::book(ctx, args, out),
         Verb::Diff { verb } => diff::diff(ctx, verb, out),
+        Verb::Hold { verb } => hold::hold(ctx, verb, out),
         Verb::Stock(args) => look::stock(ctx, args, out),
         Verb::Sales(args) => look::sales(ctx, args, out),
         Verb::Sync(args) => state::sync(ctx, args, out),

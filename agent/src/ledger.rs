@@ -4,8 +4,9 @@
 //! one transaction, acknowledged after COMMIT. It knows no file format, no socket and no clock: it is told the time.
 //!
 //! Reading order: [`state`], [`replica`] (who writes) → [`log`], [`standing`] (movements, totals, voids) → [`desk`],
-//! [`booking`] (what tills and files bring) → [`stage`], [`balances`], [`disagreement`] (what the shop's 1C states) →
-//! [`ask`], [`answer`] (the exchange) → [`query`], [`article`], [`verify`], [`repair`], [`digest`] (whether all of it is right).
+//! [`booking`] (what tills and files bring) → [`leg`], [`promise`], [`over_hold`], [`question`], [`hold`] (what is kept
+//! for web orders) → [`stage`], [`balances`], [`disagreement`] (what the shop's 1C states) → [`ask`], [`answer`],
+//! [`brought`] (the exchange) → [`query`], [`article`], [`verify`], [`repair`], [`digest`] (whether all of it is right).
 
 pub(crate) mod answer;
 pub(crate) mod article;
@@ -14,6 +15,7 @@ mod backup;
 pub(crate) mod balances;
 pub(crate) mod booking;
 mod branch;
+mod brought;
 mod cancel;
 mod conflict;
 pub(crate) mod desk;
@@ -22,12 +24,17 @@ pub(crate) mod disagreement;
 pub(crate) mod file;
 mod found;
 mod guard;
+pub(crate) mod hold;
 pub mod lab;
+mod leg;
 mod log;
 pub(crate) mod numbers;
 pub(crate) mod others;
+mod over_hold;
+mod promise;
 pub(crate) mod quarantine;
 pub(crate) mod query;
+pub(crate) mod question;
 pub(crate) mod register;
 mod repair;
 pub(crate) mod replica;
@@ -51,7 +58,7 @@ use vitrina_shared::totals::Overflow;
 use vitrina_shared::wire::WireError;
 
 pub(crate) use answer::{Heard, Taken, Via};
-pub(crate) use ask::{Ask, Asked, Show, StickFrom};
+pub(crate) use ask::{Ask, Asked, OnStick, Show, StickFrom};
 pub(crate) use booking::{AllOrNone, At, Booked, Booking, Force, Outcome, Refusal};
 pub(crate) use cancel::Cancel;
 pub(crate) use desk::Desk;

@@ -14,6 +14,7 @@ mod core;
 mod daemon;
 mod doctor;
 mod enrol;
+mod hold_json;
 mod hub_client;
 mod identity;
 mod inbox;

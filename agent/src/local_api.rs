@@ -1,5 +1,5 @@
-//! The shop's local API for terminals: book a movement or a receipt, look a barcode up, prove that the 1C is alive; and
-//! the page, which is a terminal too.
+//! The shop's local API for terminals: book a movement or a receipt, look a barcode up, answer web orders, prove that
+//! the 1C is alive; and the page, which is a terminal too.
 //!
 //! Thin: decode, admit, call the ledger, encode. Loopback unless the admin says otherwise; behind a terminal's token;
 //! no CORS, and foreign `Host` and `Origin` are refused, so that a web page on the shop PC cannot sell.
@@ -7,6 +7,7 @@
 mod admit;
 pub(crate) mod body;
 mod cookie;
+pub(crate) mod holds;
 mod metrics;
 pub(crate) mod movements;
 mod page;
@@ -60,7 +61,11 @@ pub(crate) fn router(core: Core, gate: Gate, lang: Lang) -> Router {
         .route("/v1/source/heartbeat", post(heartbeat))
         .route("/v1/stock", get(stock::of_article))
         .route("/v1/stock/{barcode}", get(stock::get))
-        .route("/v1/holds", get(holds))
+        .route("/v1/holds", get(holds::list))
+        .route("/v1/holds/{id}", get(holds::get))
+        .route("/v1/holds/{id}/{action}", post(holds::act))
+        .route("/v1/questions", get(holds::questions))
+        .route("/v1/questions/{id}", post(holds::settle))
         .route("/v1/status", get(status_of))
         .route("/metrics", get(metrics::get))
         .route_layer(middleware::from_fn_with_state(api.clone(), admit::token));
@@ -73,9 +78,7 @@ pub(crate) fn router(core: Core, gate: Gate, lang: Lang) -> Router {
         .route("/", get(page::get))
         .route("/page/{file}", get(page::file))
         .route("/v1/pairing", post(pairing::post))
-        .fallback(async || {
-            Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here")
-        })
+        .fallback(async || nothing_here())
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -88,6 +91,10 @@ pub(crate) fn router(core: Core, gate: Gate, lang: Lang) -> Router {
             admit::neighbour,
         ))
         .with_state(api)
+}
+
+fn nothing_here() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here")
 }
 
 /// `POST /v1/source/heartbeat`: the shop's 1C is alive and has nothing new.
@@ -104,11 +111,6 @@ async fn heartbeat(State(api): State<Api>) -> Result<Response, Problem> {
         .as_of
         .map(|as_of| vitrina_host::when::rfc3339_ms(as_of.0));
     Ok(axum::Json(json!({"source_as_of": text})).into_response())
-}
-
-/// `GET /v1/holds`: the agent holds none yet.
-async fn holds() -> Response {
-    axum::Json(json!({"items": [], "next_cursor": null})).into_response()
 }
 
 /// `GET /v1/status`.

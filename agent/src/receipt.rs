@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 use rusqlite::Connection;
 use vitrina_host::when;
+use vitrina_shared::hold::Way;
 use vitrina_shared::movement::MAX_KEY_TEXT_BYTES;
 use vitrina_shared::qty::MAX_MOVEMENT_UNITS;
 use vitrina_shared::time::Day;
@@ -200,6 +201,11 @@ impl Said {
             at: self.at.map_or(At::Now(now), At::Said),
             details: self.details.clone(),
             force: self.force,
+            way: match (otherwise, self.force) {
+                (Otherwise::FileLine { .. }, _) => Way::File,
+                (_, Force::Anyway) => Way::Forced,
+                (_, Force::Rules) => Way::Call,
+            },
         }))
     }
 

@@ -39,6 +39,12 @@ pub(crate) struct Status {
     pub(crate) quarantined: u64,
     /// Barcodes on which 1C and ledger disagree.
     pub(crate) disagreements: u64,
+    /// Web orders that ask for a piece and are not answered.
+    pub(crate) holds_requested: u64,
+    /// Pieces that are kept for web orders.
+    pub(crate) holds_confirmed: u64,
+    /// Sales of files over a hold, of which nobody has said whose they were.
+    pub(crate) questions: u64,
     /// Who keeps the books.
     source: Source,
     /// Who should, where a person has yet to change it.
@@ -127,6 +133,9 @@ impl Status {
             source_as_of: numbers.source_as_of.map(time),
             quarantined: numbers.quarantined,
             disagreements: numbers.disagreements,
+            holds_requested: numbers.holds.requested,
+            holds_confirmed: numbers.holds.confirmed,
+            questions: numbers.holds.questions,
             source: numbers.source,
             source_wanted: (numbers.source != numbers.source_wanted)
                 .then_some(numbers.source_wanted),
@@ -195,6 +204,9 @@ impl Status {
             optional("opened_at", &self.opened_at),
             row("quarantined", self.quarantined.to_string()),
             row("disagreements", self.disagreements.to_string()),
+            row("holds_requested", self.holds_requested.to_string()),
+            row("holds_confirmed", self.holds_confirmed.to_string()),
+            row("questions", self.questions.to_string()),
             optional("replica", &self.replica),
             row("replicas", self.replicas.to_string()),
             row("seq", self.seq.to_string()),

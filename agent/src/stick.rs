@@ -3,18 +3,18 @@
 //! It owns no bytes of the file ([`vitrina_host::stick`]) and no row of the ledger. A stick is looked at to its end
 //! before anything of it is applied, and may come before, after or between exchanges, any number of times.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use vitrina_host::sign::{self, PublicKey, Signature};
 use vitrina_host::stick::{Bound, StickError, StickReader, StickWriter};
 use vitrina_shared::wire::{StickAnswer, WireError, frame};
-use vitrina_shared::{ReplicaId, Seq};
 
 use crate::core::{Core, now};
 use crate::hub_client::HubError;
 use crate::identity::Identity;
-use crate::ledger::{Ask, Asked, Heard, LedgerError, Show, StickFrom, answer, ask, register};
+use crate::ledger::{
+    Ask, Asked, Heard, LedgerError, OnStick, Show, StickFrom, answer, ask, register,
+};
 use crate::sync::exchange::{self, Surroundings};
 use crate::sync::{SyncError, decisions};
 
@@ -87,16 +87,15 @@ pub(crate) struct Imported {
 pub(crate) fn export(core: &Core, target: &Path, from: StickFrom) -> Result<Exported, FramesError> {
     let identity = core.identity().ok_or(FramesError::NotEnrolled)?;
     let mut stick = StickWriter::create(target, Bound::ToHub)?;
-    let mut done = BTreeMap::new();
+    let mut done = OnStick::default();
     let mut exported = Exported::default();
     loop {
         let (frame, asked) = next_frame(core, &identity, from, &done)?;
-        for delta in &asked.deltas {
-            done.insert(delta.replica, delta.last_seq());
-            exported.movements += delta.entries.len() as u64;
-        }
+        let movements = asked.deltas.iter().map(|delta| delta.entries.len() as u64);
+        exported.movements += movements.sum::<u64>();
+        done.add(&asked);
         stick.frame(&frame)?;
-        if !asked.more || asked.deltas.is_empty() {
+        if !asked.more || (asked.deltas.is_empty() && asked.legs.legs.is_empty()) {
             break;
         }
     }
@@ -109,7 +108,7 @@ fn next_frame(
     core: &Core,
     identity: &Identity,
     from: StickFrom,
-    done: &BTreeMap<ReplicaId, Seq>,
+    done: &OnStick,
 ) -> Result<(Vec<u8>, Asked), FramesError> {
     let mut movements = exchange::MOVEMENTS;
     loop {
@@ -117,6 +116,7 @@ fn next_frame(
             show: Show::All,
             movements,
             bytes: exchange::BYTES,
+            now: now(),
         };
         let (before, surroundings) = (done.clone(), Surroundings::of(core, false));
         let (mut asked, health) = core.read(move |conn| {
@@ -124,7 +124,7 @@ fn next_frame(
             let health = surroundings.health(conn, asked.pending)?;
             Ok::<_, LedgerError>((asked, health))
         })?;
-        if !done.is_empty() {
+        if *done != OnStick::default() {
             // Said by the first frame.
             (asked.quarantine, asked.disagreements) = (Vec::new(), None);
         }

@@ -109,6 +109,7 @@ pub(crate) async fn run(core: Core, stop: CancellationToken) {
         is_fresh: true,
         is_untidy: true,
         books: Books::of(core_of_books).await,
+        without_holds: false,
     };
     keeper
         .rest(Duration::from_millis(random() % SPREAD_MS))
@@ -138,6 +139,8 @@ struct Keeper {
     is_untidy: bool,
     /// Whether the rows here and at the hub are the same.
     books: Books,
+    /// The hub answered, and without a word about holds.
+    without_holds: bool,
 }
 
 impl Keeper {
@@ -154,6 +157,7 @@ impl Keeper {
                 wait,
                 goodbye: false,
                 digest: self.books.is_due(),
+                without_holds: self.without_holds,
             };
             let ended = exchange::go(&self.core, road, &errand, &self.stop).await;
             match ended {
@@ -226,7 +230,11 @@ impl Keeper {
         if self.is_untidy && !taken.more {
             self.is_untidy = !self.tidy().await;
         }
+        if !taken.superseded {
+            self.without_holds = taken.legs.is_none();
+        }
         let moved = taken.acked > 0
+            || taken.legs.is_some_and(|legs| legs.moved > 0)
             || taken.taken > 0
             || taken.minted.is_some()
             || !taken.branched.is_empty();
@@ -352,6 +360,7 @@ impl Keeper {
             wait: Wait::No,
             goodbye: true,
             digest: false,
+            without_holds: false,
         };
         let nobody_stops_it = CancellationToken::new();
         let last = exchange::go(&self.core, road, &errand, &nobody_stops_it);

@@ -26,7 +26,7 @@ mod world;
 
 pub use config::{Config, Fault};
 pub use pledges::{RARE, TABLE};
-pub use run::{Report, run, run_real, run_real_hub};
+pub use run::{Report, run, run_agents, run_real, run_real_hub, run_stores};
 pub use shrink::shrink;
 pub use story::{At, Line, Story, sale};
 pub use world::BRANCHES;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use vitrina_tests::sim::{
-    BRANCHES, Config, Fault, Report, regressions, run, run_real, run_real_hub, shrink,
+    BRANCHES, Config, Fault, Report, regressions, run, run_agents, run_real, run_real_hub,
+    run_stores, shrink,
 };
 
 const SHOPS: usize = 4;
@@ -145,6 +146,58 @@ fn the_real_hub_keeps_every_promise_about_holds() {
         assert!(
             counts.contains_key(what),
             "{what} never happened: {counts:?}"
+        );
+    }
+}
+
+#[test]
+fn the_agents_own_ledger_keeps_every_promise_to_web_orders() {
+    let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for seed in 1..=60 {
+        let config = Config::agents(seed);
+        let report = run_agents(seed, &config);
+        assert_eq!(
+            report.violation,
+            None,
+            "seed {seed}: {config}\n{}",
+            report.events.join("\n")
+        );
+        for (what, count) in report.counts {
+            *counts.entry(what).or_default() += count;
+        }
+    }
+
+    for what in [
+        "hold_opened",
+        "leg_scanned",
+        "leg_declined",
+        "forced",
+        "file_over_hold",
+        "file_names_order",
+        "answered_question",
+        "shipped",
+        "received",
+        "returned",
+        "minted",
+        "life_changed",
+    ] {
+        assert!(
+            counts.contains_key(what),
+            "{what} never happened: {counts:?}"
+        );
+    }
+}
+
+#[test]
+fn ledger_and_hub_over_sql_keep_every_promise_to_web_orders_together() {
+    for seed in 1..=12 {
+        let config = Config::agents(seed);
+        let report = run_stores(seed, &config);
+        assert_eq!(
+            report.violation,
+            None,
+            "seed {seed}: {config}\n{}",
+            report.events.join("\n")
         );
     }
 }

@@ -52,7 +52,10 @@ pub(super) struct Args {
     /// sellable or unavailable
     #[arg(long)]
     condition: Option<String>,
-    /// Books what a rule holds back
+    /// The web order's hold that it is for
+    #[arg(long, value_name = "HOLD")]
+    hold: Option<String>,
+    /// Books what a rule holds back, and sells what is held for a web order
     #[arg(long)]
     force: bool,
 }
@@ -75,7 +78,7 @@ pub(super) fn book(ctx: &Ctx, args: &Args, out: &mut Out) -> anyhow::Result<Exit
         to: args.to.clone(),
         from: args.from.clone(),
         transfer: args.transfer.clone(),
-        hold: None,
+        hold: args.hold.clone(),
         force: args.force,
         cashier: None,
         doc: None,

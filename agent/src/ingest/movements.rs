@@ -279,6 +279,11 @@ pub(super) fn in_words(refusal: &Refusal) -> String {
         Refusal::NothingToCancel => "there is no such receipt line to cancel".to_owned(),
         Refusal::Time => "the time is outside the years 1 to 9999".to_owned(),
         Refusal::TooLong => "the texts are too long".to_owned(),
+        // Never of a file: what it says has happened.
+        Refusal::Held(_)
+        | Refusal::HoldNotOpen(_)
+        | Refusal::OtherPiece(_)
+        | Refusal::UnknownHold => "it is held for a web order".to_owned(),
     }
 }
 

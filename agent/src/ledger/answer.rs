@@ -6,6 +6,8 @@ use vitrina_shared::wire::{Answer, Reply, StickAnswer};
 use vitrina_shared::{HubLife, Key, Position, ReplicaId, Seq, ShopId, TimeMs, planted};
 
 use super::ask::Sent;
+use super::brought::{self, LegsTaken};
+use super::promise::Touched;
 use super::state::HubSide;
 use super::{LedgerError, branch, guard, int, others, register, replica, state};
 
@@ -71,6 +73,8 @@ pub(crate) struct Taken {
     pub(crate) ready_to_open: bool,
     /// Rows whose totals are not what the hub says they are.
     pub(crate) odd_rows: u64,
+    /// What it changed of the legs of holds; none where the hub keeps none.
+    pub(crate) legs: Option<LegsTaken>,
 }
 
 /// Applies an answer.
@@ -135,6 +139,7 @@ pub(crate) fn apply(
     if let Some(version) = sent.disagreements {
         conn.prepare_cached(DISAGREEMENTS)?.execute([version])?;
     }
+    take_legs(conn, answer, (&shop, sent, via), heard.now, &mut taken)?;
     taken.acked = pending.saturating_sub(replica::pending(conn)?);
     taken.hub_ahead = replica::all(conn)?.iter().any(|held| held.is_behind);
     taken.ready_to_open = guard::is_ready(conn)?;
@@ -160,6 +165,35 @@ pub(crate) fn apply_stick(
         Via::Stick(stick.about.pos),
         heard,
     )
+}
+
+/// Legs come last: before a leg is answered everything is applied that came with it.
+fn take_legs(
+    conn: &Connection,
+    answer: &Answer,
+    (shop, sent, via): (&ShopId, &Sent, Via),
+    now: TimeMs,
+    taken: &mut Taken,
+) -> Result<(), LedgerError> {
+    let is_unsure = sent.all
+        || taken.life_changed
+        || taken.minted.is_some()
+        || taken.settings_changed
+        || !taken.branched.is_empty();
+    let touched = if is_unsure {
+        Touched::Any
+    } else {
+        let entries = answer.deltas.iter().flat_map(|delta| &delta.entries);
+        Touched::Some(
+            entries
+                .map(|entry| entry.movement.barcode.clone())
+                .collect(),
+        )
+    };
+    let is_same_life = sent.life == Some(answer.life());
+    let legs = if is_same_life { &sent.legs[..] } else { &[] };
+    taken.legs = brought::take(conn, (answer, shop, via), legs, touched, now)?;
+    Ok(())
 }
 
 /// Whether an answer on a stick is older than what is known here. One of another life that is not later is, too: which

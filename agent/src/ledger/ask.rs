@@ -1,13 +1,15 @@
 //! What the agent shows, brings and asks in an exchange.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, params};
 use vitrina_shared::delta::{Delta, Entry, MAX_DELTA_MOVEMENTS, RowTotal};
+use vitrina_shared::hold::Leg;
 use vitrina_shared::wire::v1::{DisagreementV1, QuarantinedV1};
 use vitrina_shared::wire::{Positions, positions_hash};
-use vitrina_shared::{HubLife, Position, ReplicaId, Seq, Total, planted};
+use vitrina_shared::{HubLife, LegId, Position, ReplicaId, Seq, TimeMs, Total, planted};
 
+use super::brought::{self, Brought, Without};
 use super::replica::{self, Held};
 use super::{LedgerError, disagreement, int, log, quarantine, state, uint};
 
@@ -38,6 +40,8 @@ pub(crate) struct Ask {
     pub(crate) movements: usize,
     /// At most about so many bytes of them, before packing.
     pub(crate) bytes: usize,
+    /// The agent's clock: of what is over for long nobody asks any more.
+    pub(crate) now: TimeMs,
 }
 
 /// What an exchange shows, brings and asks.
@@ -59,6 +63,8 @@ pub(crate) struct Asked {
     pub(crate) quarantine: Vec<QuarantinedV1>,
     /// The list of disagreements, where it changed.
     pub(crate) disagreements: Option<Vec<DisagreementV1>>,
+    /// The legs of holds.
+    pub(crate) legs: Brought,
     /// Movements that the hub has not acknowledged, these included.
     pub(crate) pending: u64,
     /// Whether more is pending than is brought here.
@@ -68,7 +74,7 @@ pub(crate) struct Asked {
 }
 
 /// What was sent, as far as the answer speaks of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sent {
     /// The replica that was shown as the own one.
     pub(super) own: ReplicaId,
@@ -80,6 +86,8 @@ pub(crate) struct Sent {
     pub(super) quarantine: Option<u64>,
     /// The version of the disagreements that was sent.
     pub(super) disagreements: Option<i64>,
+    /// The legs that were sent.
+    pub(super) legs: Vec<Leg>,
 }
 
 impl Sent {
@@ -91,7 +99,27 @@ impl Sent {
             life,
             quarantine: None,
             disagreements: None,
+            legs: Vec::new(),
         }
+    }
+}
+
+/// What earlier frames of a stick carry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct OnStick {
+    /// Movements, up to here.
+    pub(crate) movements: BTreeMap<ReplicaId, Seq>,
+    /// Legs.
+    pub(crate) legs: BTreeSet<LegId>,
+}
+
+impl OnStick {
+    /// Another frame.
+    pub(crate) fn add(&mut self, asked: &Asked) {
+        for delta in &asked.deltas {
+            self.movements.insert(delta.replica, delta.last_seq());
+        }
+        self.legs.extend(asked.legs.legs.iter().map(|leg| leg.id));
     }
 }
 
@@ -113,7 +141,7 @@ pub(crate) enum StickFrom {
 
 /// Builds an exchange out of one snapshot of the ledger.
 pub(crate) fn ask(conn: &Connection, ask: &Ask) -> Result<Asked, LedgerError> {
-    build(conn, ask, &replica::all(conn)?)
+    build(conn, ask, &replica::all(conn)?, &Without::acknowledged())
 }
 
 /// Builds the next frame of a stick: what comes behind `done`, as if so much had been acknowledged.
@@ -121,7 +149,7 @@ pub(crate) fn stick(
     conn: &Connection,
     ask: &Ask,
     from: StickFrom,
-    done: &BTreeMap<ReplicaId, Seq>,
+    done: &OnStick,
 ) -> Result<Asked, LedgerError> {
     let mut replicas = replica::all(conn)?;
     for held in &mut replicas {
@@ -129,14 +157,31 @@ pub(crate) fn stick(
             StickFrom::Acknowledged => held.acked,
             StickFrom::Start => Seq(0),
         };
-        let behind = done.get(&held.id).copied().unwrap_or(begin);
+        let behind = done.movements.get(&held.id).copied().unwrap_or(begin);
         // A log becomes shorter where its tail moves to a branch meanwhile.
         held.acked = behind.min(held.head.seq);
     }
-    build(conn, ask, &replicas)
+    let mut without = match from {
+        StickFrom::Acknowledged => Without::acknowledged(),
+        StickFrom::Start => Without::nothing(),
+    };
+    without.done.clone_from(&done.legs);
+    let mut asked = build(conn, ask, &replicas, &without)?;
+    if asked.more {
+        // They go with the last movements, and behind them.
+        asked.legs = Brought::default();
+    } else {
+        asked.more = !asked.legs.section.all && !asked.legs.legs.is_empty();
+    }
+    Ok(asked)
 }
 
-fn build(conn: &Connection, ask: &Ask, replicas: &[Held]) -> Result<Asked, LedgerError> {
+fn build(
+    conn: &Connection,
+    ask: &Ask,
+    replicas: &[Held],
+    without: &Without,
+) -> Result<Asked, LedgerError> {
     let own = replica::current(conn)?.ok_or(LedgerError::NotEnrolled)?.id;
     let (show_all, token, unseen): (bool, Option<Vec<u8>>, bool) = conn
         .prepare_cached(FLAGS)?
@@ -156,12 +201,14 @@ fn build(conn: &Connection, ask: &Ask, replicas: &[Held]) -> Result<Asked, Ledge
     let hub = state::hub_side(conn)?;
     let (quarantine, quarantine_upto) = quarantine::unsent(conn)?;
     let (disagreements, version) = disagreement::unsent(conn)?;
+    let legs = brought::legs(conn, (replicas, &deltas), without, ask.now)?;
     let sent = Sent {
         own,
         all: positions.all,
         life: hub.life,
         quarantine: quarantine_upto,
         disagreements: disagreements.is_some().then_some(version),
+        legs: legs.legs.clone(),
     };
     Ok(Asked {
         positions,
@@ -172,6 +219,7 @@ fn build(conn: &Connection, ask: &Ask, replicas: &[Held]) -> Result<Asked, Ledge
         token,
         quarantine,
         disagreements,
+        legs,
         pending,
         more: pending > brought,
         sent,

@@ -7,7 +7,7 @@ use vitrina_shared::{Barcode, Condition, Details, Key, Kind, Movement, Qty, Time
 
 use super::log::{self, barcode};
 use super::stage::{self, Doing, Stage, StageNo};
-use super::{Desk, LedgerError, disagreement, found, int, standing};
+use super::{Desk, LedgerError, disagreement, found, int, promise, standing};
 use crate::source::{self, Before, Say, Speech};
 
 pub(crate) use super::guard::{Verdict, Wish, rehearse};
@@ -200,6 +200,7 @@ fn open(desk: &mut Desk<'_>, stage: &Stage, row: &RowSaid) -> Result<Came, Ledge
     let is_known = standing::is_held(desk.conn, id)? || standing::is_targeted(desk.conn, id)?;
     if movement.qty != Qty::ZERO && !is_known {
         desk.append(movement)?;
+        promise::break_uncovered(desk.conn, &row.barcode, desk.now)?;
         return Ok(Came::Written);
     }
     listed_agrees(desk.conn, stage, row)
@@ -241,6 +242,7 @@ fn state(desk: &mut Desk<'_>, stage: &Stage, row: &RowSaid) -> Result<Came, Ledg
         let movement = row.movement((Kind::Balance, Key::Statement), row.qty(), at)?;
         if !standing::is_held(conn, movement.id(&desk.shop))? {
             desk.append(movement)?;
+            promise::break_uncovered(conn, &row.barcode, desk.now)?;
             return Ok(Came::Written);
         }
     }

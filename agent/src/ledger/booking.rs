@@ -1,6 +1,7 @@
 //! Booking what a till, a file or a person brings. A refusal that the design expects is a value.
 
 use vitrina_shared::delta::Entry;
+use vitrina_shared::hold::Way;
 use vitrina_shared::movement::{Direction, MAX_KEY_TEXT_BYTES, MAX_MOVEMENT_BYTES};
 use vitrina_shared::registers::Source;
 use vitrina_shared::stock::Level;
@@ -11,8 +12,9 @@ use vitrina_shared::{
 
 use super::desk::Novelty;
 use super::found::{Found, by_id, by_key};
+use super::hold::HoldRow;
 use super::log::{self, Names};
-use super::{Desk, LedgerError, standing, state};
+use super::{Desk, LedgerError, over_hold, promise, standing, state};
 
 /// One movement as it is brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub(crate) struct Booking {
     pub(crate) details: Details,
     /// Whether a person insists.
     pub(crate) force: Force,
+    /// Whether it can be refused for the sake of a hold, or has happened.
+    pub(crate) way: Way,
 }
 
 /// The time of a booking.
@@ -140,6 +144,14 @@ pub(crate) enum Refusal {
     Time,
     /// Its texts are too long.
     TooLong,
+    /// It takes what is held for these web orders.
+    Held(Vec<HoldRow>),
+    /// The hold that it names was cancelled, is kept elsewhere, or has been served.
+    HoldNotOpen(Box<HoldRow>),
+    /// The hold that it names is for another piece, or for another quantity.
+    OtherPiece(Box<HoldRow>),
+    /// This shop was never asked for the hold that it names.
+    UnknownHold,
 }
 
 impl Refusal {
@@ -155,6 +167,10 @@ impl Refusal {
             Self::NothingToCancel => "nothing_to_cancel",
             Self::Time => "invalid_time",
             Self::TooLong => "too_long",
+            Self::Held(_) => "hold_conflict",
+            Self::HoldNotOpen(_) => "hold_not_open",
+            Self::OtherPiece(_) => "other_piece",
+            Self::UnknownHold => "unknown_hold",
         }
     }
 }
@@ -277,6 +293,8 @@ impl Desk<'_> {
         booking: &Booking,
         movement: Movement,
     ) -> Result<Outcome, LedgerError> {
+        let legs = promise::of_barcode(self.conn, &movement.barcode)?;
+        let movement = over_hold::named(movement, &legs, booking.way);
         let names = Names::of(&self.shop, &movement);
         let same_key = match names.key {
             Some(key) => by_key(self.conn, key)?,
@@ -289,12 +307,13 @@ impl Desk<'_> {
             (is_same(found) || contradicts) && !planted::is("agent_books_a_repeat")
         };
         if let Some(same) = same_key.iter().find(is_same) {
-            let booked = same.booked(self.conn)?;
             let is_named = !same.counts && standing::is_targeted(self.conn, same.id)?;
             return Ok(if is_named {
-                Outcome::Refused(Refusal::VoidedBefore { held: Some(booked) })
+                let held = Some(same.booked(self.conn)?);
+                Outcome::Refused(Refusal::VoidedBefore { held })
             } else {
-                Outcome::Duplicate(booked)
+                over_hold::link(self, &movement, same.id, &legs)?;
+                Outcome::Duplicate(same.booked(self.conn)?)
             });
         }
         if standing::is_targeted(self.conn, names.id)? {
@@ -308,6 +327,10 @@ impl Desk<'_> {
         if let (Force::Rules, Some(opened)) = (booking.force, self.opened_at.filter(is_inside)) {
             return Ok(Outcome::Refused(Refusal::BeforeOpening { opened }));
         }
+        let plan = match over_hold::plan(self, booking, &movement, &legs)? {
+            Ok(plan) => plan,
+            Err(refusal) => return Ok(Outcome::Refused(refusal)),
+        };
         let entry = Entry::new(movement);
         if entry.bytes.len() > MAX_MOVEMENT_BYTES {
             return Ok(Outcome::Refused(Refusal::TooLong));
@@ -315,17 +338,21 @@ impl Desk<'_> {
         if let Key::Receipt { till, .. } = &entry.movement.key {
             state::add_till(self.conn, till)?;
         }
-        Ok(Outcome::Booked(self.write_entry(
-            &entry,
-            names,
-            Novelty::New,
-        )?))
+        let mut booked = self.write_entry(&entry, names, Novelty::New)?;
+        if !legs.is_empty() {
+            over_hold::carry_out(self.conn, &plan, (booked.id, &booked.barcode), self.now)?;
+            booked.level = promise::level(self.conn, &booked.barcode)?;
+        }
+        Ok(Outcome::Booked(booked))
     }
 
     /// Writes a movement that the agent worked out.
     pub(super) fn write(&mut self, movement: Movement) -> Result<Booked, LedgerError> {
         let names = Names::of(&self.shop, &movement);
-        self.write_entry(&Entry::new(movement), names, Novelty::Unknown)
+        let booked = self.write_entry(&Entry::new(movement), names, Novelty::Unknown)?;
+        promise::break_uncovered(self.conn, &booked.barcode, self.now)?;
+        let level = promise::level(self.conn, &booked.barcode)?;
+        Ok(Booked { level, ..booked })
     }
 
     fn write_entry(

@@ -5,7 +5,7 @@ use vitrina_shared::movement::KeyHash;
 use vitrina_shared::{Movement, MovementId, ReplicaId, Seq};
 
 use super::booking::{Booked, Existing};
-use super::{LedgerError, log, uint};
+use super::{LedgerError, log, promise, uint};
 
 const BY_KEY: &str =
     "SELECT m.body, m.id, r.id, m.seq, m.counts FROM movement m JOIN replica r ON r.no = m.replica
@@ -45,7 +45,7 @@ impl Found {
             qty: self.movement.qty.units(),
             at: self.movement.at,
             counts: self.counts,
-            level: log::level(conn, &self.movement.barcode)?,
+            level: promise::level(conn, &self.movement.barcode)?,
         })
     }
 }

@@ -5,18 +5,21 @@
     reason = "a store that is led astray panics: that is how the simulator finds out"
 )]
 
+mod holds;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::backup::Backup;
 use vitrina_host::migrate::migrate;
+use vitrina_shared::hold::Way;
 use vitrina_shared::memory::{Applied, Booked, Logs};
 use vitrina_shared::movement::Direction;
 use vitrina_shared::wire::v1::{CertificateV1, HelloV1};
 use vitrina_shared::wire::{Answer, Request};
 use vitrina_shared::{
-    Dot, HubLife, Movement, MovementId, Position, ReplicaId, Seq, ShopId, TimeMs,
+    Dot, HubLife, Key, Movement, MovementId, Position, ReplicaId, Seq, ShopId, TimeMs,
 };
 
 use super::booking::{At, Booking, Force, Outcome, Refusal};
@@ -38,7 +41,7 @@ pub struct Lab {
 }
 
 /// What [`Lab::apply`] must know of the request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Sent(ask::Sent);
 
 impl Sent {
@@ -112,11 +115,16 @@ impl Lab {
         })
     }
 
-    /// Books a movement as a till, a file or a person brings it.
-    pub fn book(&self, movement: &Movement) -> Booked {
+    /// Books a movement as a till, a file or a person brings it. Where `way` says nothing, its key does.
+    pub fn book(&self, movement: &Movement, way: Option<Way>) -> Booked {
         if movement.kind.direction() == Direction::Internal {
             return self.write(movement);
         }
+        let by_key = if matches!(movement.key, Key::Receipt { .. }) {
+            Way::File
+        } else {
+            Way::Call
+        };
         let booking = Booking {
             kind: movement.kind,
             condition: movement.condition,
@@ -126,6 +134,7 @@ impl Lab {
             at: At::Said(movement.at),
             details: movement.details(),
             force: Force::Rules,
+            way: way.unwrap_or(by_key),
         };
         let outcome = self.job(|conn| Desk::open(conn, self.now)?.book(&booking));
         match outcome {
@@ -133,6 +142,12 @@ impl Lab {
             Outcome::Duplicate(_) => Booked::Again,
             Outcome::Refused(Refusal::VoidedBefore { .. }) => Booked::Voided,
             Outcome::Refused(Refusal::Conflict(_)) => Booked::Conflict,
+            Outcome::Refused(
+                Refusal::Held(_)
+                | Refusal::HoldNotOpen(_)
+                | Refusal::OtherPiece(_)
+                | Refusal::UnknownHold,
+            ) => Booked::Held,
             Outcome::Refused(other) => panic!("refused: {other:?}"),
         }
     }
@@ -160,6 +175,7 @@ impl Lab {
             show,
             movements,
             bytes: BYTES,
+            now: self.now,
         };
         let asked = self.read(|conn| ask::ask(conn, &ask));
         let request = Request {
@@ -179,13 +195,13 @@ impl Lab {
             quarantine: asked.quarantine,
             disagreements: asked.disagreements,
             digest: None,
-            legs: None,
+            legs: Some(asked.legs.section),
         };
         (request, Sent(asked.sent))
     }
 
     /// Applies the hub's answer.
-    pub fn apply(&self, answer: &Answer, sent: Sent) -> Applied {
+    pub fn apply(&self, answer: &Answer, sent: &Sent) -> Applied {
         let heard = answer::Heard {
             now: self.now,
             skew_ms: None,

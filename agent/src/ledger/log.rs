@@ -13,7 +13,7 @@ use vitrina_shared::{
 };
 
 use super::standing::{self, Standing};
-use super::{LedgerError, conflict, disagreement, int, state, uint};
+use super::{LedgerError, conflict, disagreement, int, leg, state, uint};
 
 const INSERT: &str =
     "INSERT INTO movement (replica, seq, id, key_hash, barcode, condition, kind, qty, at, counts,
@@ -123,7 +123,7 @@ pub(super) fn insert(
             int(movement.qty.removed()),
         ])?;
     }
-    note_kind(conn, movement)?;
+    note_kind(conn, movement, names.id)?;
     let mut counts = is_plain;
     if !is_plain {
         // It enters as void, and what it touches settles.
@@ -145,9 +145,14 @@ pub(super) fn insert(
 }
 
 /// What some kinds leave behind besides their row.
-fn note_kind(conn: &Connection, movement: &Movement) -> Result<(), LedgerError> {
+fn note_kind(conn: &Connection, movement: &Movement, id: MovementId) -> Result<(), LedgerError> {
     if movement.kind == Kind::Opening {
         state::set_opened_at(conn, movement.at)?;
+    }
+    if movement.kind == Kind::TransferIn
+        && let Some(hold) = movement.details().hold
+    {
+        leg::note_arrival(conn, hold, id)?;
     }
     let speaks = matches!(
         movement.kind,
@@ -331,7 +336,7 @@ pub(super) fn barcode(text: &str) -> Result<Barcode, LedgerError> {
     Barcode::from_key(text).map_err(|_| LedgerError::Damaged { what: "a barcode" })
 }
 
-/// The numbers of a barcode now: nothing is held back here but what is not sellable.
+/// The numbers of a barcode by its movements: what is held is added in [`super::promise::level`].
 pub(super) fn level(conn: &Connection, barcode: &Barcode) -> Result<Level, LedgerError> {
     let mut query = conn.prepare_cached(LEVEL)?;
     let rows = query.query_map([barcode.as_str()], |row| {

@@ -5,6 +5,7 @@ use vitrina_shared::registers::Source;
 use vitrina_shared::{HubLife, ReplicaId, Seq, ShopId, TimeMs};
 
 use super::digest::Repairs;
+use super::hold::{self, Counts};
 use super::replica::HighWater;
 use super::{LedgerError, digest, disagreement, guard, quarantine, replica, state};
 
@@ -47,6 +48,8 @@ pub(crate) struct Numbers {
     pub(crate) quarantined: u64,
     /// Rows on which the shop's 1C and the ledger disagree.
     pub(crate) disagreements: u64,
+    /// Web orders that wait for somebody.
+    pub(crate) holds: Counts,
     /// Why the current replica may not be the only continuation of its log.
     pub(crate) doubt: Option<String>,
     /// The hub has shown all it holds to the current replica.
@@ -104,6 +107,7 @@ pub(crate) fn numbers(conn: &Connection) -> Result<Numbers, LedgerError> {
         opened_at: opened_at.map(TimeMs),
         quarantined: quarantine::count_open(conn)?,
         disagreements: disagreement::count(conn)?,
+        holds: hold::counts(conn)?,
         doubt,
         ready_to_open: guard::is_ready(conn)?,
         repairs: digest::repairs(conn)?,

@@ -9,7 +9,7 @@ use vitrina_shared::{
 };
 
 use super::log::{self, barcode};
-use super::{LedgerError, register, uint};
+use super::{LedgerError, promise, register, uint};
 
 const OWN: &str = "SELECT DISTINCT barcode FROM total WHERE barcode > ?1 ORDER BY barcode LIMIT ?2";
 const HAS_ROW: &str = "SELECT 1 FROM total WHERE barcode = ?1 LIMIT 1";
@@ -151,7 +151,7 @@ fn row(conn: &Connection, barcode: &Barcode) -> Result<StockRow, LedgerError> {
         }
     }
     Ok(StockRow {
-        level: log::level(conn, barcode)?,
+        level: promise::level(conn, barcode)?,
         article: item.article.or(words.article.map(Into::into)),
         name: item.name.or(words.name.map(Into::into)),
         attributes,

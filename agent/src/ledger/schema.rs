@@ -14,4 +14,9 @@ pub(super) const STEPS: &[Step] = &[
         name: "sticks_and_digest",
         sql: include_str!("../../migrations/0002_sticks_and_digest.sql"),
     },
+    Step {
+        number: 1_002,
+        name: "holds",
+        sql: include_str!("../../migrations/0003_holds.sql"),
+    },
 ];

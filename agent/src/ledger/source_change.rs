@@ -6,7 +6,7 @@ use vitrina_shared::totals::Overflow;
 use vitrina_shared::{Barcode, Condition, Details, Key, Kind, Movement, Qty};
 
 use super::log::{self, barcode};
-use super::{Desk, LedgerError, disagreement, found, guard, replica, standing, state};
+use super::{Desk, LedgerError, disagreement, found, guard, promise, replica, standing, state};
 
 const ROWS: &str = "SELECT DISTINCT barcode, condition FROM total ORDER BY barcode, condition";
 
@@ -102,5 +102,6 @@ fn hand_over(
     if on_hand != stated {
         desk.append(statement)?;
     }
+    promise::break_uncovered(conn, barcode, desk.now)?;
     Ok(true)
 }

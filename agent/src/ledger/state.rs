@@ -20,6 +20,7 @@ const SET_LIFE: &str = "UPDATE state SET life_ordinal = ?1, life_random = ?2, re
 const STICK: &str = "SELECT stick_life, stick_pos FROM state";
 const SET_STICK: &str =
     "UPDATE state SET stick_life = ?1, stick_pos = ?2, show_all = 1, token = coalesce(?3, token)";
+const SKEW: &str = "SELECT coalesce(skew_ms, 0) FROM state";
 const HAS_MOVEMENTS: &str = "SELECT 1 FROM movement LIMIT 1";
 const TILLS: &str = "SELECT name FROM till ORDER BY name LIMIT 100";
 const ADD_TILL: &str = "INSERT OR IGNORE INTO till (name) VALUES (?1)";
@@ -189,6 +190,12 @@ pub(super) fn begin_life(conn: &Connection, life: HubLife) -> Result<(), LedgerE
         return Ok(());
     }
     replica::forget_acked(conn)
+}
+
+/// A moment of this machine's clock by the hub's, as far as its clock is known.
+pub(super) fn hub_time(conn: &Connection, now: TimeMs) -> Result<TimeMs, LedgerError> {
+    let ahead: i64 = conn.prepare_cached(SKEW)?.query_row([], |row| row.get(0))?;
+    Ok(now.plus(ahead))
 }
 
 /// Up to which place of a life the hub's words are known here, as far as can be told.

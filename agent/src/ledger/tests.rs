@@ -4,12 +4,14 @@ mod balances;
 mod booking;
 mod converge;
 mod exchange;
+mod holds;
 mod hub;
 mod lives;
 mod quarantine;
 
 use rusqlite::Connection;
 use vitrina_host::migrate::migrate;
+use vitrina_shared::hold::Way;
 use vitrina_shared::time::Day;
 use vitrina_shared::{Barcode, Condition, Details, HubLife, Key, Kind, ShopId, TimeMs};
 
@@ -68,6 +70,7 @@ fn line(kind: Kind, barcode: &str, qty: i64, (receipt, at): (&str, TimeMs)) -> B
         at: At::Said(at),
         details: Details::default(),
         force: Force::Rules,
+        way: Way::File,
     }
 }
 

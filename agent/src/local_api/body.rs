@@ -92,6 +92,18 @@ pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
+/// The same, where no body at all says what the default says.
+///
+/// # Errors
+///
+/// As [`json`].
+pub(crate) fn json_or_nothing<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, Problem> {
+    if bytes.is_empty() {
+        return Ok(T::default());
+    }
+    json(bytes)
+}
+
 /// Names the field, which serde leaves in the words where it is missing or unknown.
 fn wrong_value(path: &str, words: &str) -> Problem {
     let message = words.split(" at line ").next().unwrap_or(words);

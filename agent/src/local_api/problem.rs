@@ -9,6 +9,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use vitrina_host::{problem, when};
 
+use crate::hold_json::{HoldJson, why_not_open};
+use crate::ledger::hold::{HoldRow, No};
 use crate::ledger::{LedgerError, Refusal};
 use crate::receipt::Invalid;
 
@@ -134,7 +136,68 @@ impl Problem {
             }
             Refusal::Time => Self::field("at", "outside the years 1 to 9999"),
             Refusal::TooLong => Self::field("receipt", "the texts are too long"),
+            Refusal::Held(rows) => Self::held(rows),
+            Refusal::HoldNotOpen(row) => Self::not_open(row),
+            Refusal::OtherPiece(row) => Self::other_piece(row),
+            Refusal::UnknownHold => Self::unknown_hold(),
         }
+    }
+
+    /// What a person said of a hold is not taken.
+    pub(crate) fn no(no: &No) -> Self {
+        match no {
+            No::Unknown => Self::unknown_hold(),
+            No::NotOpen(row) => Self::not_open(row),
+            No::OtherPiece(row) => Self::other_piece(row),
+            No::NotThere(row) => {
+                let barcode = &row.leg.terms.barcode;
+                let detail = format!(
+                    "by the books no {barcode} is here that is not promised already: book what came in, or decline"
+                );
+                Self::new(StatusCode::CONFLICT, "insufficient_stock", detail).hold(row)
+            }
+            No::Which => Self::field("hold", "more than one order comes into question: say which"),
+            No::Answered => Self::new(
+                StatusCode::CONFLICT,
+                "answered_before",
+                "this question was answered differently",
+            ),
+            No::Sale(refusal) => Self::refused(refusal),
+        }
+    }
+
+    fn unknown_hold() -> Self {
+        let detail = "this shop was never asked for such a hold";
+        Self::new(StatusCode::NOT_FOUND, "unknown_hold", detail)
+    }
+
+    fn not_open(row: &HoldRow) -> Self {
+        Self::new(StatusCode::CONFLICT, "hold_not_open", why_not_open(row)).hold(row)
+    }
+
+    fn other_piece(row: &HoldRow) -> Self {
+        let (terms, units) = (&row.leg.terms, row.leg.units());
+        let (order, barcode) = (&terms.order, &terms.barcode);
+        let detail = format!("order {order} is for {units} of {barcode}");
+        Self::new(StatusCode::CONFLICT, "other_piece", detail).hold(row)
+    }
+
+    fn held(rows: &[HoldRow]) -> Self {
+        let orders: Vec<&str> = rows.iter().map(|row| &*row.leg.terms.order).collect();
+        let detail = format!(
+            "it is held for order {}: \"hold\" says that its buyer takes it, \"force\" sells it all the same",
+            orders.join(", ")
+        );
+        let all: Vec<HoldJson> = rows.iter().map(HoldJson::of).collect();
+        let problem = Self::new(StatusCode::CONFLICT, "hold_conflict", detail);
+        let problem = rows.iter().take(1).fold(problem, Self::hold);
+        problem
+            .with("holds", serde_json::json!(all))
+            .with("actions", serde_json::json!(["fulfil", "decline", "force"]))
+    }
+
+    fn hold(self, row: &HoldRow) -> Self {
+        self.with("hold", serde_json::json!(HoldJson::of(row)))
     }
 }
 

@@ -45,6 +45,9 @@ pub(crate) struct ReceiptRequest {
     pub(crate) till: Option<String>,
     pub(crate) at: String,
     pub(crate) cashier: Option<String>,
+    /// Sells what is held for web orders all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) force: bool,
     pub(crate) lines: Vec<ReceiptLine>,
 }
 
@@ -58,6 +61,9 @@ pub(crate) struct ReceiptLine {
     pub(crate) barcode: String,
     pub(crate) qty: i64,
     pub(crate) price: Option<Price>,
+    /// The web order's hold whose buyer takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hold: Option<String>,
 }
 
 /// A price as an object or as a text; a bare number could be kopecks.
@@ -135,11 +141,6 @@ impl MovementRequest {
                 Invalid::new("bad_condition", "condition", "sellable or unavailable")
             })?,
         };
-        let hold = self
-            .hold
-            .as_deref()
-            .map(str::parse::<HoldId>)
-            .transpose();
         let boxed = |text: &Option<String>| text.as_deref().map(Into::into);
         let details = Details {
             price: self.price.map(|price| price.0),
@@ -149,7 +150,7 @@ impl MovementRequest {
             from: shop_id("from", self.from.as_deref())?,
             transfer: boxed(&self.transfer),
             document: boxed(&self.doc),
-            hold: hold.map_err(|error| Invalid::new("bad_hold", "hold", error.to_string()))?,
+            hold: hold_id(self.hold.as_deref())?,
             ..Details::default()
         };
         Ok(Said {
@@ -183,11 +184,17 @@ impl ReceiptRequest {
     /// [`Invalid`] with the field's path.
     pub(crate) fn said(&self, shop: &Shop) -> Result<Vec<Said>, (usize, Invalid)> {
         let at = time(&self.at, shop).map_err(|invalid| (usize::MAX, invalid))?;
+        let force = if self.force {
+            Force::Anyway
+        } else {
+            Force::Rules
+        };
         let line = |(index, line): (usize, &ReceiptLine)| {
             let of_line = |invalid| (index, invalid);
             let details = Details {
                 price: line.price.map(|price| price.0),
                 cashier: self.cashier.as_deref().map(Into::into),
+                hold: hold_id(line.hold.as_deref()).map_err(of_line)?,
                 ..Details::default()
             };
             let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
@@ -201,7 +208,7 @@ impl ReceiptRequest {
                 receipt: Some(self.receipt.clone()),
                 line: Some(line.line.unwrap_or(number)),
                 details,
-                force: Force::Rules,
+                force,
             })
         };
         self.lines.iter().enumerate().map(line).collect()
@@ -222,6 +229,11 @@ fn barcode(text: &str) -> Result<Barcode, Invalid> {
         })
 }
 
+fn hold_id(text: Option<&str>) -> Result<Option<HoldId>, Invalid> {
+    let hold = text.map(str::parse::<HoldId>).transpose();
+    hold.map_err(|error| Invalid::new("bad_hold", "hold", error.to_string()))
+}
+
 fn shop_id(field: &'static str, text: Option<&str>) -> Result<Option<Box<str>>, Invalid> {
     let Some(text) = text else { return Ok(None) };
     match text.parse::<ShopId>() {
@@ -231,7 +243,11 @@ fn shop_id(field: &'static str, text: Option<&str>) -> Result<Option<Box<str>>, 
 }
 
 /// A time with any offset; without one it is the shop's.
-fn time(text: &str, shop: &Shop) -> Result<TimeMs, Invalid> {
+///
+/// # Errors
+///
+/// [`Invalid`].
+pub(super) fn time(text: &str, shop: &Shop) -> Result<TimeMs, Invalid> {
     when::parse_ms(text, &shop.zone)
         .map(TimeMs)
         .map_err(|error| Invalid::new("bad_time", "at", error.to_string()))

@@ -25,6 +25,7 @@ impl Carried {
             wait: Wait::No,
             goodbye: false,
             digest: false,
+            without_holds: false,
         };
         let (asked, health, _) = exchange::read(core, &errand, MOVEMENTS).await?;
         let request = exchange::request(&identity, core.boot(), &asked, health, 0);

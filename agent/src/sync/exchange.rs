@@ -37,6 +37,8 @@ pub(super) struct Errand {
     pub(super) goodbye: bool,
     /// Whether the hub is to compare what the rows add up to.
     pub(super) digest: bool,
+    /// Whether the hub is known to keep no holds, so that what is said of them need not be brought at once.
+    pub(super) without_holds: bool,
 }
 
 /// How an exchange ended.
@@ -45,7 +47,7 @@ pub(super) enum Ended {
     Answered {
         /// What it brought.
         taken: Taken,
-        /// How many movements the request brought.
+        /// How many movements and legs the request brought.
         brought: usize,
         /// Whether more of them were waiting already.
         has_more: bool,
@@ -76,7 +78,7 @@ pub(super) async fn go(
     let (asked, frame, wait_ms, digest) = loop {
         let (asked, health, digest) = read(core, errand, movements).await?;
         let wait_ms = match errand.wait {
-            Wait::ForNews(most) if is_quiet(&asked) => {
+            Wait::ForNews(most) if is_quiet(&asked, errand) => {
                 u32::try_from(most.as_millis()).map_or(WAIT_MS, |most| most.min(WAIT_MS))
             }
             Wait::ForNews(_) | Wait::No => 0,
@@ -91,7 +93,8 @@ pub(super) async fn go(
             Err(error) => return Err(error),
         }
     };
-    let brought = asked.deltas.iter().map(|delta| delta.entries.len()).sum();
+    let movements: usize = asked.deltas.iter().map(|delta| delta.entries.len()).sum();
+    let brought = movements + asked.legs.legs.len();
     let has_more = asked.more;
     let client = road.client.clone();
     let sent_at = now();
@@ -150,8 +153,9 @@ pub(super) async fn has_come(news: &Notify) -> bool {
     }
 }
 
-fn is_quiet(asked: &Asked) -> bool {
+fn is_quiet(asked: &Asked, errand: &Errand) -> bool {
     asked.deltas.is_empty()
+        && (asked.legs.legs.is_empty() || errand.without_holds)
         && asked.quarantine.is_empty()
         && asked.disagreements.is_none()
         && !asked.more
@@ -165,6 +169,7 @@ pub(super) async fn read(
     let show = errand.show;
     let wants_digest = errand.digest;
     let surroundings = Surroundings::of(core, errand.goodbye);
+    let at = now();
     let read = move |conn: &rusqlite::Connection| {
         let asked = ask::ask(
             conn,
@@ -172,6 +177,7 @@ pub(super) async fn read(
                 show,
                 movements,
                 bytes: BYTES,
+                now: at,
             },
         )?;
         let health = surroundings.health(conn, asked.pending)?;
@@ -270,7 +276,7 @@ pub(crate) fn request(
         quarantine: asked.quarantine.clone(),
         disagreements: asked.disagreements.clone(),
         digest: None,
-        legs: None,
+        legs: Some(asked.legs.section.clone()),
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) async fn now(core: &Core) -> Result<Summary, SyncError> {
             wait: Wait::No,
             goodbye: false,
             digest: false,
+            without_holds: false,
         };
         let ended = exchange::go(core, &road, &errand, &CancellationToken::new()).await?;
         let Ended::Answered {
@@ -63,8 +64,10 @@ pub(crate) async fn now(core: &Core) -> Result<Summary, SyncError> {
             || taken.show_all
             || taken.life_changed
             || taken.superseded
-            || taken.taken > 0;
-        if !goes_on && (brought == 0 || taken.acked == 0) {
+            || taken.taken > 0
+            || taken.legs.is_some_and(|legs| legs.said > 0);
+        let has_acked = taken.acked > 0 || taken.legs.is_some_and(|legs| legs.moved > 0);
+        if !goes_on && (brought == 0 || !has_acked) {
             break;
         }
     }

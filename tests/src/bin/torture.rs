@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use vitrina_shared::planted;
 use vitrina_tests::sim::{
-    BRANCHES, Config, Fault, RARE, Report, TABLE, regressions, run, run_real, shrink,
+    BRANCHES, Config, Fault, RARE, Report, TABLE, regressions, run, run_agents, run_real, shrink,
 };
 
 #[derive(Parser)]
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
 }
 
 impl Args {
-    /// A run; where there are two of a seed, the first that breaks a promise.
+    /// A run; where there are several of a seed, the first that breaks a promise.
     fn one(&self, seed: u64) -> (Config, Report) {
         if !self.real {
             let config = self.config(seed);
@@ -95,6 +95,18 @@ impl Args {
         let config = Config::real(seed);
         let mut report = run_real(seed, &config);
         *report.counts.entry("on the real stores").or_default() += 1;
+        if report.violation.is_some() {
+            return (config, report);
+        }
+        let config = Config::agents(seed);
+        let agents = run_agents(seed, &config);
+        if agents.violation.is_some() {
+            return (config, agents);
+        }
+        *report
+            .counts
+            .entry("with orders at the agents")
+            .or_default() += 1;
         (config, report)
     }
 

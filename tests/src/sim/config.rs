@@ -153,7 +153,7 @@ impl Config {
         }
         // The model and the stores are told of a revocation in different ways.
         config.rates.remove(&Fault::Revoke);
-        // The stores keep no holds yet.
+        // What is ordered has names that each store draws itself: no two runs could be compared.
         config.rates.remove(&Fault::Orders);
         config
     }
@@ -167,6 +167,14 @@ impl Config {
         // The model and the stores are told of a revocation in different ways.
         config.rates.remove(&Fault::Revoke);
         config.rates.insert(Fault::Orders, 400);
+        config
+    }
+
+    /// A run for the agents' own stores at a hub in memory, which takes orders.
+    pub fn agents(seed: u64) -> Self {
+        let mut config = Self::of_seed(seed, 2, 150);
+        config.rates.insert(Fault::Orders, Fault::Orders.most());
+        config.rates.remove(&Fault::Revoke);
         config
     }
 

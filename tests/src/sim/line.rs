@@ -44,7 +44,7 @@ impl World {
         if let Some(device) = &self.shops[shop].device {
             request.certificate = device.certificate.clone();
             let place = self.shops[shop].places.first();
-            if place.is_some_and(|place| place.machine.memory().is_some()) {
+            if place.is_some_and(|place| place.machine.is_model()) {
                 // The model keeps no levels of other shops: it is told of none, and of no more that are left.
                 request.hello.feed = u64::from(u32::MAX);
             }

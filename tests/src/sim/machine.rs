@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vitrina_agent::lab::{self, Lab};
 use vitrina_shared::delta::Entry;
-use vitrina_shared::hold::Way;
+use vitrina_shared::hold::{DeclineReason, Facts, Leg, Way};
 use vitrina_shared::memory::{self, Applied, Booked, Logs, random_id};
-use vitrina_shared::registers::kind;
+use vitrina_shared::registers::{HoldPolicy, kind};
 use vitrina_shared::wire::{Answer, Request, WireError, frame};
 use vitrina_shared::{
     Barcode, Dot, HubLife, LegId, Movement, MovementId, Position, ReplicaId, Seq, ShopId, TimeMs,
@@ -134,7 +134,7 @@ impl Machine {
         let booked = match (&mut self.disk.ledger, way) {
             (Ledger::Memory(ledger), None) => ledger.book(movement, &mut mint),
             (Ledger::Memory(ledger), Some(way)) => ledger.book_as(way, movement, &mut mint),
-            (Ledger::Real(lab), _) => lab.book(&movement),
+            (Ledger::Real(lab), way) => lab.book(&movement, way),
         };
         self.keep_high_water();
         booked
@@ -145,25 +145,105 @@ impl Machine {
         let mut mint = || ReplicaId(random_id(&mut || names.bits()));
         let booked = match &mut self.disk.ledger {
             Ledger::Memory(ledger) => ledger.ship(leg, transfer, &mut mint),
-            Ledger::Real(_) => unreachable!("the stores keep no holds yet"),
+            Ledger::Real(lab) => lab.ship(transfer),
         };
         self.keep_high_water();
         booked
     }
 
-    /// The ledger in memory.
-    pub(super) fn memory(&self) -> Option<&memory::Ledger> {
-        match &self.disk.ledger {
-            Ledger::Memory(ledger) => Some(ledger),
-            Ledger::Real(_) => None,
+    /// Whether its ledger is the one in memory.
+    pub(super) fn is_model(&self) -> bool {
+        matches!(self.disk.ledger, Ledger::Memory(_))
+    }
+
+    /// How its shop answers orders.
+    pub(super) fn set_policy(&mut self, policy: HoldPolicy) {
+        match &mut self.disk.ledger {
+            Ledger::Memory(ledger) => ledger.set_policy(policy),
+            Ledger::Real(lab) => lab.set_policy(policy),
         }
     }
 
-    /// The same, for whoever changes it.
-    pub(super) fn memory_mut(&mut self) -> Option<&mut memory::Ledger> {
+    /// Its clock shows this.
+    pub(super) fn wind(&mut self, now: TimeMs) {
         match &mut self.disk.ledger {
-            Ledger::Memory(ledger) => Some(ledger),
-            Ledger::Real(_) => None,
+            Ledger::Memory(ledger) => ledger.now = now,
+            Ledger::Real(lab) => lab.wind(now),
+        }
+    }
+
+    /// What its clock shows.
+    pub(super) fn now(&self) -> TimeMs {
+        match &self.disk.ledger {
+            Ledger::Memory(ledger) => ledger.now,
+            Ledger::Real(lab) => lab.now(),
+        }
+    }
+
+    /// Every leg, in the order of their ids.
+    pub(super) fn legs(&self) -> Vec<Leg> {
+        match &self.disk.ledger {
+            Ledger::Memory(ledger) => ledger.legs().cloned().collect(),
+            Ledger::Real(lab) => lab.legs(),
+        }
+    }
+
+    /// What the movements say about a leg.
+    pub(super) fn facts(&self, leg: &Leg) -> Facts {
+        match &self.disk.ledger {
+            Ledger::Memory(ledger) => ledger.facts(leg),
+            Ledger::Real(lab) => lab.facts(leg),
+        }
+    }
+
+    /// Whether the hub has acknowledged what the shop says of a leg, in its life.
+    pub(super) fn is_acknowledged(&self, leg: LegId) -> bool {
+        match &self.disk.ledger {
+            Ledger::Memory(ledger) => ledger.is_acknowledged(leg),
+            Ledger::Real(lab) => lab.is_acknowledged(leg),
+        }
+    }
+
+    /// The sales that wait for a person's word.
+    pub(super) fn questions(&self) -> Vec<MovementId> {
+        match &self.disk.ledger {
+            Ledger::Memory(ledger) => ledger.questions().collect(),
+            Ledger::Real(lab) => lab.questions(),
+        }
+    }
+
+    /// Units of a barcode that can be sold, and units of it that files sold over holds.
+    pub(super) fn units(&self, barcode: &Barcode) -> (i64, i64) {
+        match &self.disk.ledger {
+            Ledger::Memory(ledger) => (
+                ledger.logs.index().sellable(barcode),
+                ledger.questioned(barcode),
+            ),
+            Ledger::Real(lab) => (lab.sellable(barcode), lab.questioned(barcode)),
+        }
+    }
+
+    /// A person scans the piece of a leg: whether that is a yes.
+    pub(super) fn scan(&mut self, leg: LegId) -> bool {
+        match &mut self.disk.ledger {
+            Ledger::Memory(ledger) => ledger.scan(leg),
+            Ledger::Real(lab) => lab.scan(leg),
+        }
+    }
+
+    /// A person says no: whether that is said.
+    pub(super) fn decline(&mut self, leg: LegId, reason: DeclineReason) -> bool {
+        match &mut self.disk.ledger {
+            Ledger::Memory(ledger) => ledger.decline(leg, reason),
+            Ledger::Real(lab) => lab.decline(leg, reason),
+        }
+    }
+
+    /// A person says of a file's sale over a hold whose it was.
+    pub(super) fn settle_question(&mut self, sale: MovementId, of: Option<LegId>) {
+        match &mut self.disk.ledger {
+            Ledger::Memory(ledger) => ledger.settle_question(sale, of),
+            Ledger::Real(lab) => lab.settle_question(sale, of),
         }
     }
 
@@ -209,7 +289,7 @@ impl Machine {
                 let all = sent.all;
                 (ledger.apply(&answer, &sent, &mut mint), all)
             }
-            (Ledger::Real(lab), Sent::Real(sent)) => (lab.apply(&answer, sent), sent.all()),
+            (Ledger::Real(lab), Sent::Real(sent)) => (lab.apply(&answer, &sent), sent.all()),
             _ => unreachable!("a machine's own request"),
         };
         self.is_first &= !all;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vitrina_shared::hold::{DeclineReason, Leg, ShopSide, Way, Word, WorkKind};
-use vitrina_shared::memory::{Ledger, Order};
+use vitrina_shared::memory::Order;
 use vitrina_shared::movement::Details;
 use vitrina_shared::registers::HoldPolicy;
 use vitrina_shared::time::Day;
@@ -13,6 +13,7 @@ use vitrina_shared::{
 };
 
 use super::config::Fault;
+use super::machine::Machine;
 use super::pledges::Seen;
 use super::till::barcode;
 use super::world::{Broken, World};
@@ -96,9 +97,8 @@ impl World {
     /// Shops take holds, each by its policy; the first two ordered barcodes are of one article.
     pub(super) fn open_for_orders(&mut self) {
         for (number, shop) in self.shops.iter_mut().enumerate() {
-            let ledger = shop.places[0].machine.memory_mut();
-            let ledger = ledger.expect("holds are kept in memory");
-            ledger.set_policy(if number % 2 == 0 {
+            let machine = &mut shop.places[0].machine;
+            machine.set_policy(if number % 2 == 0 {
                 HoldPolicy::Auto
             } else {
                 HoldPolicy::Scan
@@ -120,9 +120,7 @@ impl World {
         for (number, shop) in self.shops.iter_mut().enumerate() {
             for (place, at) in shop.places.iter_mut().enumerate() {
                 let wrong = self.orders.wrong.get(&(number, place));
-                if let Some(ledger) = at.machine.memory_mut() {
-                    ledger.now = now.plus(wrong.copied().unwrap_or(0));
-                }
+                at.machine.wind(now.plus(wrong.copied().unwrap_or(0)));
             }
         }
         self.hub.set_clock(now);
@@ -279,25 +277,19 @@ impl World {
         self.check_legs()
     }
 
-    /// The ledger of a machine.
-    pub(super) fn ledger(&self, shop: usize, place: usize) -> &Ledger {
-        let ledger = self.shops[shop].places[place].machine.memory();
-        ledger.expect("holds are kept in memory")
+    /// A machine.
+    pub(super) fn machine(&self, shop: usize, place: usize) -> &Machine {
+        &self.shops[shop].places[place].machine
     }
 
-    pub(super) fn ledger_mut(&mut self, shop: usize, place: usize) -> &mut Ledger {
-        let ledger = self.shops[shop].places[place].machine.memory_mut();
-        ledger.expect("holds are kept in memory")
+    pub(super) fn machine_mut(&mut self, shop: usize, place: usize) -> &mut Machine {
+        &mut self.shops[shop].places[place].machine
     }
 
     /// Any leg that a machine knows and that is such.
     fn any_leg(&mut self, (shop, place): (usize, usize), is: impl Fn(&Leg) -> bool) -> Option<Leg> {
-        let legs: Vec<Leg> = self
-            .ledger(shop, place)
-            .legs()
-            .filter(|leg| is(leg))
-            .cloned()
-            .collect();
+        let mut legs = self.machine(shop, place).legs();
+        legs.retain(|leg| is(leg));
         if legs.is_empty() {
             return None;
         }
@@ -313,7 +305,7 @@ impl World {
             return self.scan(shop, place, &leg);
         }
         let reason = DeclineReason::ALL[self.random.place(5)];
-        if self.ledger_mut(shop, place).decline(leg.id, reason) {
+        if self.machine_mut(shop, place).decline(leg.id, reason) {
             self.note("leg_declined", format_args!("{shop}.{place} {}", leg.id));
         }
         Ok(())
@@ -321,7 +313,7 @@ impl World {
 
     /// A person scans the piece.
     pub(super) fn scan(&mut self, shop: usize, place: usize, leg: &Leg) -> Result<(), Broken> {
-        if !self.ledger_mut(shop, place).scan(leg.id) {
+        if !self.machine_mut(shop, place).scan(leg.id) {
             return Ok(());
         }
         self.note("leg_scanned", format_args!("{shop}.{place} {}", leg.id));
@@ -387,7 +379,7 @@ impl World {
     }
 
     fn answer_question(&mut self, shop: usize, place: usize) {
-        let questions: Vec<MovementId> = self.ledger(shop, place).questions().collect();
+        let questions: Vec<MovementId> = self.machine(shop, place).questions();
         if questions.is_empty() {
             return;
         }
@@ -406,7 +398,7 @@ impl World {
         };
         let leg = self.any_leg((shop, place), is_its).map(|leg| leg.id);
         let leg = leg.filter(|_| self.random.chance(500));
-        self.ledger_mut(shop, place).settle_question(sale, leg);
+        self.machine_mut(shop, place).settle_question(sale, leg);
         self.note("answered_question", format_args!("{shop}.{place} {sale}"));
     }
 

@@ -381,7 +381,8 @@ impl World {
         if !self.has_orders() {
             return BTreeSet::new();
         }
-        let kept = self.ledger(shop, place).legs().filter(|leg| is_kept(leg));
+        let legs = self.machine(shop, place).legs().into_iter();
+        let kept = legs.filter(is_kept);
         kept.map(|leg| leg.id).collect()
     }
 
@@ -390,7 +391,7 @@ impl World {
         if !self.has_orders() {
             return BTreeSet::new();
         }
-        let legs = self.ledger(shop, place).legs();
+        let legs = self.machine(shop, place).legs().into_iter();
         let answered = legs.filter(|leg| leg.shop != ShopSide::None);
         answered.map(|leg| leg.id).collect()
     }
@@ -405,14 +406,14 @@ impl World {
         if !self.has_orders() {
             return Ok(());
         }
-        let ledger = self.ledger(shop, place);
-        let is_late = |leg: &&Leg| {
+        let machine = self.machine(shop, place);
+        let is_late = |leg: &Leg| {
             !answered.contains(&leg.id)
                 && leg.shop.number() == 2
                 && !leg.is_requested()
-                && !ledger.is_acknowledged(leg.id)
+                && !machine.is_acknowledged(leg.id)
         };
-        match ledger.legs().find(is_late) {
+        match machine.legs().into_iter().find(is_late) {
             None => self.check_promises(shop, place),
             Some(leg) => Err(format!(
                 "I20 {shop}.{place} says yes to {}, which is {}",
@@ -427,15 +428,17 @@ impl World {
         if !self.has_orders() {
             return Ok(());
         }
-        let ledger = self.ledger(shop, place);
+        let machine = self.machine(shop, place);
         let mut levels: BTreeMap<&Barcode, i64> = BTreeMap::new();
-        for leg in ledger.legs() {
-            if is_kept(leg) && !waits(leg, ledger.facts(leg)) {
+        let legs = machine.legs();
+        for leg in &legs {
+            if is_kept(leg) && !waits(leg, machine.facts(leg)) {
                 *levels.entry(&leg.terms.barcode).or_default() += leg.units();
             }
         }
         for (code, kept) in levels {
-            let there = ledger.logs.index().sellable(code).max(0) + ledger.questioned(code);
+            let (sellable, questioned) = machine.units(code);
+            let there = sellable.max(0) + questioned;
             if kept > there {
                 return Err(format!(
                     "I20 {shop}.{place} keeps {kept} of {code}, of which it has {there}"
@@ -457,11 +460,12 @@ impl World {
         if !self.has_orders() || movement.kind != Kind::Sale {
             return Ok(());
         }
-        let ledger = self.ledger(shop, place);
+        let machine = self.machine(shop, place);
+        let (now, legs) = (machine.now(), machine.legs());
         let names = movement.details().hold;
-        let is_over = |leg: &Leg| ledger.now.since(leg.hub.expires_at) > 600_000;
-        let broke = ledger
-            .legs()
+        let is_over = |leg: &Leg| now.since(leg.hub.expires_at) > 600_000;
+        let broke = legs
+            .iter()
             .any(|leg| kept.contains(&leg.id) && leg.shop.number() == 4 && !is_over(leg));
         let is_asked = booked == Booked::New && way == Some(Way::Call) && names.is_none();
         if is_asked && broke {
@@ -472,7 +476,7 @@ impl World {
         let binds = |leg: &Leg| {
             leg.terms.barcode == movement.barcode && leg.is_requested() && !is_over(leg)
         };
-        if booked == Booked::Held && names.is_none() && !ledger.legs().any(binds) {
+        if booked == Booked::Held && names.is_none() && !legs.iter().any(binds) {
             return Err(format!(
                 "I20 {shop}.{place} refused a sale for orders whose time is over"
             ));
@@ -532,8 +536,8 @@ impl World {
             let of_shop = at_hub.values().filter(|leg| leg.terms.shop == shop.id);
             let of_shop: Vec<&Leg> = of_shop.collect();
             for place in 0..shop.places.len() {
-                let ledger = self.ledger(number, place);
-                let own: Vec<&Leg> = ledger.legs().collect();
+                let legs = self.machine(number, place).legs();
+                let own: Vec<&Leg> = legs.iter().collect();
                 if own != of_shop {
                     let other = own.iter().find(|leg| !of_shop.contains(leg));
                     let lacks = of_shop.iter().find(|leg| !own.contains(leg));

@@ -32,6 +32,8 @@ pub(super) enum Stores {
     Real,
     /// The hub's own, and the shops' in memory.
     RealHub,
+    /// The hub in memory, the agents over SQL.
+    Agents,
 }
 
 /// Runs a seed in memory.
@@ -56,6 +58,16 @@ pub fn run_real(seed: u64, config: &Config) -> Report {
 /// Runs a seed on the real hub with the shops of the model.
 pub fn run_real_hub(seed: u64, config: &Config) -> Report {
     run_on(Stores::RealHub, seed, config)
+}
+
+/// Runs a seed on the real stores of both, with nothing to compare it with.
+pub fn run_stores(seed: u64, config: &Config) -> Report {
+    run_on(Stores::Real, seed, config)
+}
+
+/// Runs a seed with the agents' own stores at a hub in memory.
+pub fn run_agents(seed: u64, config: &Config) -> Report {
+    run_on(Stores::Agents, seed, config)
 }
 
 fn run_on(stores: Stores, seed: u64, config: &Config) -> Report {

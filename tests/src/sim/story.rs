@@ -161,9 +161,9 @@ impl Story {
 
     /// The leg of a hold that a machine knows; the last of them.
     fn leg(&self, at: At, hold: HoldId) -> Leg {
-        let ledger = self.0.ledger(at.shop, at.place);
-        let legs = ledger.legs().filter(|leg| leg.terms.hold == hold);
-        legs.max_by_key(|leg| leg.rank()).unwrap().clone()
+        let legs = self.0.machine(at.shop, at.place).legs().into_iter();
+        let of_hold = legs.filter(|leg| leg.terms.hold == hold);
+        of_hold.max_by_key(Leg::rank).unwrap()
     }
 
     /// A person scans the piece of a hold.
@@ -175,8 +175,8 @@ impl Story {
     /// A person says no to a hold.
     pub fn decline(&mut self, at: At, hold: HoldId) {
         let leg = self.leg(at, hold);
-        let ledger = self.0.ledger_mut(at.shop, at.place);
-        assert!(ledger.decline(leg.id, DeclineReason::NotFound));
+        let machine = self.0.machine_mut(at.shop, at.place);
+        assert!(machine.decline(leg.id, DeclineReason::NotFound));
     }
 
     /// The piece of a hold leaves for another shop.

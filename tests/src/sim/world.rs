@@ -150,7 +150,7 @@ impl World {
     pub(super) fn new(stores: Stores, seed: u64, config: &Config) -> Self {
         let mut names = Random::new(seed ^ 0x4A3E);
         let hub = match stores {
-            Stores::Memory => Hub::new(&mut names),
+            Stores::Memory | Stores::Agents => Hub::new(&mut names),
             Stores::Real | Stores::RealHub => Hub::real(),
         };
         let shops = (0..config.shops)
@@ -272,7 +272,7 @@ impl Shop {
         let device = hub.enrol(&id, names);
         let machine = match stores {
             Stores::Memory | Stores::RealHub => Machine::new(id.clone(), names),
-            Stores::Real => Machine::real(&id, hub.life(), names),
+            Stores::Real | Stores::Agents => Machine::real(&id, hub.life(), names),
         };
         Self {
             places: vec![Place::of(machine, BTreeSet::new())],

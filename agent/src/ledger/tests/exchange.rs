@@ -7,10 +7,11 @@ use crate::ledger::answer::{self, Heard, Via};
 use crate::ledger::ask::{self, Ask, Show};
 use crate::ledger::{numbers, register};
 
-const ALL: Ask = Ask {
+pub(super) const ALL: Ask = Ask {
     show: Show::All,
     movements: 5_000,
     bytes: 600_000,
+    now: NOW,
 };
 
 /// A copy of a ledger as a backup or a copied disk has it.

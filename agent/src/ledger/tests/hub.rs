@@ -3,12 +3,13 @@
 use vitrina_shared::memory;
 use vitrina_shared::wire::v1::{CertificateV1, HelloV1};
 use vitrina_shared::wire::{Answer, Request, frame};
+use vitrina_shared::{HoldId, Qty};
 
 use super::*;
 use crate::ledger::answer::{self, Heard, Taken, Via};
 use crate::ledger::ask::{self, Ask, Show};
 
-pub(super) struct Hub(memory::Hub);
+pub(super) struct Hub(pub(super) memory::Hub);
 
 impl Hub {
     pub(super) fn new() -> Self {
@@ -26,6 +27,32 @@ impl Hub {
         self.0.logs(&shop()).count()
     }
 
+    /// A website asks for a piece under this key; the hold.
+    pub(super) fn place(&mut self, barcode: &str, key: &str) -> HoldId {
+        self.0.now = NOW;
+        let order = memory::Order {
+            caller: "site".into(),
+            idempotency_key: key.into(),
+            barcode: code(barcode),
+            shop: None,
+            qty: Qty::new(1).unwrap(),
+            order: format!("W-{key}").into(),
+            allow_variant: false,
+            ttl_ms: 3_600_000,
+        };
+        let mut next = key.bytes().map(u64::from).sum::<u64>() << 8;
+        let mut random = || {
+            next += 1;
+            next
+        };
+        self.0.place(&order, &mut random).unwrap()
+    }
+
+    /// The website lets it go.
+    pub(super) fn release(&mut self, hold: HoldId) {
+        self.0.release(hold, &mut || 77).unwrap();
+    }
+
     /// Another database, in another life.
     pub(super) fn begin_empty(&mut self, life: HubLife) {
         self.0.clear();
@@ -40,6 +67,7 @@ impl Hub {
                 show: Show::Changed,
                 movements: 4,
                 bytes: 10_000,
+                now: NOW,
             },
         )
         .unwrap();
@@ -57,7 +85,7 @@ impl Hub {
             quarantine: asked.quarantine,
             disagreements: asked.disagreements,
             digest: None,
-            legs: None,
+            legs: Some(asked.legs.section),
         };
         let bytes = request.seal(|_| [0; 64]).unwrap();
         let mut bits = self.0.life.random.into_iter().map(u64::from).cycle();
