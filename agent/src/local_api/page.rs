@@ -17,7 +17,7 @@ const LANG: &str = "{LANG}";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The page's other files: name, kind, content.
-const FILES: [(&str, &str, &str); 11] = [
+const FILES: [(&str, &str, &str); 14] = [
     (
         "page.css",
         "text/css; charset=utf-8",
@@ -26,12 +26,15 @@ const FILES: [(&str, &str, &str); 11] = [
     ("icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
     ("app.js", SCRIPT, include_str!("page/app.js")),
     ("call.js", SCRIPT, include_str!("page/call.js")),
+    ("dialog.js", SCRIPT, include_str!("page/dialog.js")),
     ("dom.js", SCRIPT, include_str!("page/dom.js")),
     ("lamp.js", SCRIPT, include_str!("page/lamp.js")),
     ("lookup.js", SCRIPT, include_str!("page/lookup.js")),
+    ("orders.js", SCRIPT, include_str!("page/orders.js")),
     ("queue.js", SCRIPT, include_str!("page/queue.js")),
     ("scan.js", SCRIPT, include_str!("page/scan.js")),
     ("signin.js", SCRIPT, include_str!("page/signin.js")),
+    ("sound.js", SCRIPT, include_str!("page/sound.js")),
     ("words.js", SCRIPT, include_str!("page/words.js")),
 ];
 

@@ -10,6 +10,7 @@ const SOON_MS = 1000;
 
 /// `null` before the first answer, `0` where there is none.
 let status = null;
+let waitingFor = 0;
 
 /// Whether head office is heard.
 export const isConnected = () => Boolean(status) && status.hub.state === 'connected';
@@ -59,7 +60,13 @@ function draw() {
     say(by(id), value);
   }
   say(by('shop'), name && name !== shop ? `${shop} · ${name}` : shop);
-  document.title = `Vitrina · ${shop}`;
+  document.title = `${waitingFor > 0 ? `(${waitingFor}) ` : ''}Vitrina · ${shop}`;
+}
+
+/// So many things wait for a person: the title says it where the page itself is not seen.
+export function titled(count) {
+  waitingFor = count;
+  if (by('word')) draw();
 }
 
 /// Looks for ever; `answered` is told the HTTP status of each answer.

@@ -3,6 +3,7 @@
 import { by, el } from './dom.js';
 import { call, isForLater } from './call.js';
 import { isConnected, lastHeard } from './lamp.js';
+import { looked } from './orders.js';
 import { enqueue, onQueue, queued } from './queue.js';
 import { distance, drawn, money, number, t, time } from './words.js';
 
@@ -28,6 +29,7 @@ export function lookUp(text) {
 
 function show(answer) {
   answer.card = card(answer);
+  looked(answer.items?.length === 1 ? answer.items[0].barcode : null);
   answers = [answer, ...answers.filter((other) => other.text !== answer.text)].slice(0, MOST);
   drawFound();
 }
@@ -135,6 +137,7 @@ function draw() {
       el('input', { id: 'code', autocomplete: 'off', spellcheck: 'false', maxlength: 128, enterkeyhint: 'search' }),
       el('button', { type: 'submit', class: 'go' }, t('find'))),
     el('p', { id: 'queued', class: 'kept', role: 'status', hidden: true }),
+    el('div', { id: 'asked', class: 'card asked', role: 'status', hidden: true }),
     el('div', { id: 'found', 'aria-live': 'polite' }));
   by('code').value = typed;
   if (hadFocus) by('code').focus();
