@@ -9,6 +9,7 @@ mod figures;
 mod goods;
 mod hub;
 mod line;
+mod orders;
 mod process;
 mod proof;
 mod random;
@@ -32,6 +33,7 @@ use vitrina_host::{clock, os, say};
 use day::Day;
 use error::DemoError;
 use hub::DemoHub;
+use orders::Orders;
 use process::Programs;
 use proof::until;
 use screen::Screen;
@@ -55,8 +57,23 @@ pub(crate) struct DemoArgs {
     seconds: Option<u64>,
     /// Plays one scene instead of the usual day
     #[arg(long, value_name = "NAME")]
-    scene: Option<String>,
+    scene: Option<Scene>,
 }
+
+/// What is played beside the usual day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Scene {
+    /// An hour of web orders in a minute
+    BlackFriday,
+}
+
+impl Scene {
+    /// How long it takes where nobody says.
+    const LENGTH: Duration = Duration::from_mins(1);
+}
+
+/// Of so many shops one has its cashier look for each piece; the others answer by themselves.
+const SCANS_ONE_IN: usize = 4;
 
 /// Everything that runs.
 #[derive(Debug)]
@@ -72,14 +89,6 @@ struct Stage {
 /// Runs the demo.
 pub(crate) async fn run(args: &DemoArgs, out: &mut Out) -> Exit {
     let lang = out.lang();
-    if let Some(scene) = &args.scene {
-        out.note(say!(
-            lang,
-            "there is no scene {scene:?}, and no other yet: without --scene the demo plays its usual day",
-            "сцены {scene:?} нет, как и других пока: без --scene идёт обычный день"
-        ));
-        return Exit::Usage;
-    }
     let folder = std::env::temp_dir().join(format!(
         "vitrina-demo-{}-{}",
         std::process::id(),
@@ -131,8 +140,9 @@ async fn play(args: &DemoArgs, folder: &Path, out: &mut Out) -> Result<(), DemoE
     let stage = Stage::set(args, folder, out).await?;
     stage.open().await?;
     report::opened(out, &stage.shops, &stage.website, begun.elapsed())?;
-    let length = args.seconds.map(Duration::from_secs);
-    stage.trade(length, out).await?;
+    let of_scene = args.scene.map(|_| Scene::LENGTH);
+    let length = args.seconds.map(Duration::from_secs).or(of_scene);
+    let orders = stage.trade(length, args.scene, out).await?;
     stage.website.figures(|figures| {
         figures.caught_up = stage.cut_shop().line.back().and_then(|(mended, dialled)| {
             let seen = figures.offline_seen?;
@@ -147,6 +157,11 @@ async fn play(args: &DemoArgs, folder: &Path, out: &mut Out) -> Result<(), DemoE
     compared.ok()?;
     proof::verify(&stage.shops, &stage.hub.data, &stage.programs).await?;
     report::proved(out, &stage.shops, &stage.website, &compared)?;
+    if let Some(orders) = orders {
+        let tally = orders.tally(&stage.office).await?;
+        report::orders(out, &tally)?;
+        tally.ok()?;
+    }
     stage.strike().await
 }
 
@@ -172,6 +187,13 @@ impl Stage {
         let hub = DemoHub::start(&programs).await?;
         let codes = hub.add(&goods, &programs).await?;
         hub.import(&programs).await?;
+        if args.scene.is_some() {
+            for (at, place) in goods.places.iter().enumerate() {
+                if at % SCANS_ONE_IN > 0 {
+                    hub.answers_alone(&place.id, &programs).await?;
+                }
+            }
+        }
         let mut starting = JoinSet::new();
         for (at, place) in goods.places.into_iter().enumerate() {
             let code = codes.get(&place.id).cloned();
@@ -229,8 +251,15 @@ impl Stage {
     }
 
     /// Sells until the time is over or a person says so, then lets everything arrive.
-    async fn trade(&self, length: Option<Duration>, out: &mut Out) -> Result<(), DemoError> {
+    async fn trade(
+        &self,
+        length: Option<Duration>,
+        scene: Option<Scene>,
+        out: &mut Out,
+    ) -> Result<Option<Arc<Orders>>, DemoError> {
         let stop = CancellationToken::new();
+        let orders = scene
+            .map(|Scene::BlackFriday| Arc::new(Orders::new(&self.website, &self.shops, &stop)));
         let is_silent = Arc::new(AtomicBool::new(false));
         let mut work = JoinSet::new();
         for (seed, shop) in (1_u64..).zip(&self.shops) {
@@ -251,6 +280,15 @@ impl Stage {
             }
             work.spawn(staff.write());
         }
+        let mut cashiers = JoinSet::new();
+        if let Some(orders) = &orders {
+            for seed in 1..=orders::CUSTOMERS {
+                work.spawn(Arc::clone(orders).order(seed));
+            }
+            for (seed, shop) in (1..).zip(&self.shops) {
+                cashiers.spawn(Arc::clone(orders).answer(Arc::clone(shop), seed));
+            }
+        }
         let day = Day {
             website: Arc::clone(&self.website),
             cut: Arc::clone(self.cut_shop()),
@@ -267,7 +305,14 @@ impl Stage {
         while let Some(ended) = work.join_next().await {
             ended.map_err(|error| DemoError::start("trade")(error.into()))??;
         }
-        proof::arrive(&self.shops, &self.website).await
+        proof::arrive(&self.shops, &self.website).await?;
+        if let Some(orders) = &orders {
+            orders.settle().await?;
+        }
+        while let Some(ended) = cashiers.join_next().await {
+            ended.map_err(|error| DemoError::start("answer")(error.into()))??;
+        }
+        Ok(orders)
     }
 
     /// Shows the table until it is time; a till that fails ends it.

@@ -61,6 +61,24 @@ impl Book {
         Some((key, on_hand))
     }
 
+    /// Takes one unit of a piece that rests, where there is one, and gives the new on hand.
+    pub(super) fn take(&mut self, key: &str) -> Option<i64> {
+        let qty = self.stock.get_mut(key).filter(|qty| **qty > 0)?;
+        if !self.busy.insert(key.to_owned()) {
+            return None;
+        }
+        *qty -= 1;
+        Some(*qty)
+    }
+
+    /// What was taken last of a piece was not sold.
+    pub(super) fn undo(&mut self, key: &str) {
+        if let Some(qty) = self.stock.get_mut(key) {
+            *qty += 1;
+        }
+        self.busy.remove(key);
+    }
+
     /// The website has shown it.
     pub(super) fn rest(&mut self, key: &str) {
         self.busy.remove(key);

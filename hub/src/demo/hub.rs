@@ -69,6 +69,17 @@ impl DemoHub {
         Ok(codes.collect())
     }
 
+    /// Lets a shop answer web orders by itself.
+    pub(super) async fn answers_alone(
+        &self,
+        shop: &str,
+        programs: &Programs,
+    ) -> Result<(), DemoError> {
+        let args = ["shop", "set", shop, "--holds", "auto"];
+        programs.run(PROGRAM, &self.data, &args).await?.ok()?;
+        Ok(())
+    }
+
     /// Imports the catalogue, prices and aliases.
     pub(super) async fn import(&self, programs: &Programs) -> Result<(), DemoError> {
         let mut args = vec!["import".to_owned()];

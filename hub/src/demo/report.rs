@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vitrina_host::output::{Out, OutError};
+use vitrina_host::output::{Lang, Out, OutError};
 use vitrina_host::say;
 
 use super::figures::{ms, percentile};
+use super::orders::Tally;
 use super::proof::Compared;
 use super::shop::Shop;
 use super::website::Website;
@@ -106,9 +107,9 @@ pub(super) fn proved(
     });
     out.line("")?;
     for line in lines {
-        out.line(line)?;
+        out.sentences(line)?;
     }
-    out.line(say!(
+    out.sentences(say!(
         lang,
         "compared {pieces} pieces ({units} units) of {count} shops: the demo's own books, agents, hub and the website's copy: {found} differences; {under_way} changes under way",
         "сверено позиций: {pieces} ({units} шт.), магазинов: {count}: учёт демонстрации, агенты, хаб и копия сайта; расхождений: {found}; в пути: {under_way}"
@@ -121,8 +122,60 @@ pub(super) fn proved(
     said(out, &text)
 }
 
+/// What came of the web orders.
+pub(super) fn orders(out: &mut Out, tally: &Tally) -> Result<(), OutError> {
+    let lang = out.lang();
+    let Tally {
+        asked,
+        refused,
+        confirmed,
+        declined,
+        resourced,
+        bought,
+        states,
+        twice,
+        work,
+    } = tally;
+    let (taken, twice) = (asked - refused, twice.len());
+    let states: Vec<String> = states
+        .iter()
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
+    let states = states.join(", ");
+    out.line("")?;
+    out.sentences(say!(
+        lang,
+        "{asked} orders: {taken} taken, {refused} refused with no piece left",
+        "заказов: {asked}; принято {taken}, отказано без остатка {refused}"
+    ))?;
+    out.sentences(say!(
+        lang,
+        "a shop said yes to {confirmed}, no to {declined}; {resourced} went on to another shop; {bought} bought at the till",
+        "магазины согласились: {confirmed}, отказались: {declined}; переданы в другой магазин: {resourced}; выкуплены: {bought}"
+    ))?;
+    out.sentences(say!(
+        lang,
+        "how they stand: {states}",
+        "как обстоят дела: {states}"
+    ))?;
+    out.sentences(say!(
+        lang,
+        "pieces promised twice: {twice}",
+        "обещано дважды: {twice}"
+    ))?;
+    let work = work
+        .iter()
+        .map(|((kind, owner), count)| [kind.clone(), owner.clone(), count.to_string()]);
+    let heads = if lang == Lang::Ru {
+        ["задача", "кому", "сколько"]
+    } else {
+        ["work item", "to whom", "how many"]
+    };
+    out.table(&heads, work)
+}
+
 fn said(out: &mut Out, text: &str) -> Result<(), OutError> {
     use std::io::Write as _;
-    out.line(text)?;
+    out.sentences(text)?;
     Ok(out.flush()?)
 }

@@ -19,6 +19,8 @@ use super::website::{Origin, Website};
 
 /// How often a till asks again before the demo gives up.
 const TRIES: u32 = 5;
+/// Of so many sales of a piece that is kept for a web order one is made all the same.
+const FORCED_ONE_IN: usize = 6;
 
 /// The people and programs of one shop.
 #[derive(Debug)]
@@ -51,8 +53,18 @@ impl Staff {
             let key = format!("demo {} {number}", self.shop.id());
             // The shop's own agent takes the code as it is printed.
             let code = piece.split('@').next().unwrap_or_default();
-            let body = json!({ "type": kind, "barcode": code, "qty": 1 }).to_string();
-            self.book(&key, body, on_hand).await?;
+            let body = json!({ "type": kind, "barcode": code, "qty": 1 });
+            let mut is_booked = self.book(&key, &body, on_hand).await?;
+            if !is_booked && random.below(FORCED_ONE_IN) == 0 {
+                let forced = json!({ "type": kind, "barcode": code, "qty": 1, "force": true });
+                let key = format!("{key} forced");
+                is_booked = self.book(&key, &forced, on_hand).await?;
+            }
+            if !is_booked {
+                self.website.forget(&self.shop, &piece);
+                self.shop.book().undo(&piece);
+                continue;
+            }
             self.website.done(&self.shop, &piece, Instant::now());
             self.website.figures(|figures| {
                 if by < 0 {
@@ -65,14 +77,14 @@ impl Staff {
         Ok(())
     }
 
-    /// Books until it is answered, under one key, as a till does.
-    async fn book(&self, key: &str, body: String, on_hand: i64) -> Result<(), DemoError> {
+    /// Books until it is answered, under one key, as a till does; false where the piece is kept for a web order.
+    async fn book(&self, key: &str, body: &Value, on_hand: i64) -> Result<bool, DemoError> {
         let mut tries = 0;
         let (status, answer) = loop {
             tries += 1;
             let call = self
                 .shop
-                .call(Method::POST, "/v1/movements", Some((key, body.clone())));
+                .call(Method::POST, "/v1/movements", Some((key, body.to_string())));
             match call.await {
                 Ok(answer) => break answer,
                 Err(error) if tries == TRIES => return Err(error),
@@ -81,7 +93,11 @@ impl Staff {
         };
         let is_right = answer.get("on_hand").and_then(Value::as_i64) == Some(on_hand);
         if status == StatusCode::CREATED && is_right {
-            return Ok(());
+            return Ok(true);
+        }
+        let is_kept = answer.get("code").and_then(Value::as_str) == Some("hold_conflict");
+        if status == StatusCode::CONFLICT && is_kept {
+            return Ok(false);
         }
         let call = format!(
             "POST /v1/movements {body} at {} (on hand must be {on_hand})",

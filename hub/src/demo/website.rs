@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::error::DemoError;
 use super::figures::Figures;
+use super::random::Random;
 use super::shop::Shop;
 
 /// Longer than the longest wait of the feed.
@@ -103,6 +104,21 @@ impl Website {
         self.known()
             .expected
             .insert((shop.id().to_owned(), piece.to_owned()), expected);
+    }
+
+    /// It did not happen.
+    pub(super) fn forget(&self, shop: &Shop, piece: &str) {
+        let place = (shop.id().to_owned(), piece.to_owned());
+        self.known().expected.remove(&place);
+    }
+
+    /// A piece that it shows in a shop.
+    pub(super) fn some_piece(&self, shop: &str, random: &mut Random) -> Option<String> {
+        let known = self.known();
+        let levels = known.levels.get(shop)?;
+        let there = || levels.iter().filter(|(_, on_hand)| **on_hand > 0);
+        let (piece, _) = there().nth(random.below(there().count()))?;
+        Some(piece.clone())
     }
 
     /// It is done at the shop; from now on the website is late.
@@ -254,6 +270,35 @@ impl Website {
             return Ok(response);
         }
         Err(DemoError::answer(call(), &status))
+    }
+
+    /// A call that changes something, with its idempotency key and body.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, &Value)>,
+    ) -> Result<(StatusCode, Value), DemoError> {
+        let call = || format!("{method} {path}");
+        let failed = |source| DemoError::Call {
+            call: call(),
+            source,
+        };
+        let mut request = self
+            .http
+            .request(method.clone(), format!("{}{path}", self.url))
+            .bearer_auth(&self.key)
+            .timeout(CALL);
+        if let Some((key, body)) = body {
+            request = request
+                .header("idempotency-key", key)
+                .header("content-type", "application/json")
+                .body(body.to_string());
+        }
+        let response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(failed)?;
+        Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
     }
 
     /// A call whose answer is JSON.
