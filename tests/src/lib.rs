@@ -24,6 +24,7 @@ pub mod preload;
 pub mod process;
 pub mod raw;
 pub mod receiver;
+pub mod rush;
 pub mod sim;
 pub mod system;
 pub mod vfs;

@@ -1,4 +1,4 @@
-//! The ten figures: what Vitrina measures beside what limits it, in one table.
+//! The eleven figures: what Vitrina measures beside what limits it, in one table.
 //!
 //! `scripts/bench` builds everything and runs this; `scripts/bench 1 6` runs some figures, `--quick` fewer runs, to
 //! try. Each figure is a module whose doc says exactly what is measured and against what. Absolute figures move by
@@ -23,6 +23,7 @@ mod local_sale;
 mod merge;
 mod nginx;
 mod offline;
+mod orders;
 mod raw;
 mod read;
 mod recovery;
@@ -49,7 +50,7 @@ pub(crate) struct Plan {
 
 type Figure = fn(Plan, &mut Table);
 
-const FIGURES: [(&str, Figure); 10] = [
+const FIGURES: [(&str, Figure); 11] = [
     ("1", sale_visible::run),
     ("2", local_sale::run),
     ("3", merge::run),
@@ -60,6 +61,7 @@ const FIGURES: [(&str, Figure); 10] = [
     ("8", commerceml::run),
     ("9", growth::run),
     ("10", recovery::run),
+    ("11", orders::run),
 ];
 
 fn main() -> ExitCode {
@@ -69,7 +71,7 @@ fn main() -> ExitCode {
     let wanted: Vec<&String> = args.iter().filter(|a| !a.starts_with("--")).collect();
     let is_known = |name: &&String| FIGURES.iter().any(|(known, _)| known == name);
     if let Some(unknown) = wanted.iter().find(|name| !is_known(name)) {
-        eprintln!("there is no figure {unknown}: 1 to 10 are, and --quick");
+        eprintln!("there is no figure {unknown}: 1 to 11 are, and --quick");
         return ExitCode::from(2);
     }
     let plan = Plan {
