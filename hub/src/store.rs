@@ -58,7 +58,7 @@ pub(crate) use answer::{Ask, Found};
 pub(crate) use catalogue::{CatalogueRow, ImportEnd, ImportRow, Written};
 pub(crate) use digest::BooksRow;
 pub(crate) use error::StoreError;
-pub(crate) use facts::{Conflict, Held, Known};
+pub(crate) use facts::{Asked, Conflict, Held, Known};
 pub(crate) use heard::{DisagreementRow, QuarantineRow, Verdict};
 pub(crate) use history::{Explained, MovementFeed, MovementFilter, MovementPage, MovementRow};
 pub(crate) use holds::{
@@ -721,6 +721,13 @@ impl Store {
     pub(crate) async fn known_facts(&self) -> Result<Known, StoreError> {
         match self {
             Self::Sqlite(store) => store.read(facts::read).await,
+        }
+    }
+
+    /// Web orders that shops have not answered, the oldest first.
+    pub(crate) async fn asked(&self) -> Result<Vec<Asked>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(facts::asked).await,
         }
     }
 

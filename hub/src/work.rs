@@ -125,7 +125,10 @@ impl Kind {
     /// barcodes, and so is a line that cuts off every shop.
     pub(crate) fn many(self) -> Many {
         match self {
-            Self::NegativeStock | Self::ReceiptConflict | Self::Disagreement => Many::OfShop,
+            Self::NegativeStock
+            | Self::ReceiptConflict
+            | Self::Disagreement
+            | Self::HoldUnanswered => Many::OfShop,
             Self::ShopSilent | Self::SourceSilent => Many::OfChain,
             _ => Many::Apart,
         }

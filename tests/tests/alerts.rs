@@ -2,7 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use vitrina_tests::{Chain, Shop, until};
+use vitrina_tests::{Chain, Keeper, Shop, until};
 
 const RING: &str = "2000018987155";
 const BROOCH: &str = "2000018987162";
@@ -453,4 +453,81 @@ async fn an_entry_belongs_to_whoever_looks_after_such_goods_and_shops() {
         "nowhere",
     ]);
     assert_eq!(unknown.code, 1, "{unknown:?}");
+}
+
+/// A web order of the ring.
+async fn order(chain: &Chain) {
+    let body = json!({"barcode": RING, "shop": "S001", "qty": 1, "order": "1024"});
+    let headers = [("idempotency-key", "order 1024")];
+    let placed = chain
+        .call(
+            Method::POST,
+            "/v1/holds",
+            &chain.website,
+            Some(&body),
+            &headers,
+        )
+        .await;
+    assert_eq!(placed.status, StatusCode::CREATED, "{placed:?}");
+}
+
+#[tokio::test]
+async fn an_order_that_no_shop_answers_goes_to_the_manager_then_to_the_director_and_ends_with_the_answer()
+ {
+    let chain = Chain::start_with("[alerts]\nunanswered_after = \"1s\"\ndirector_after = \"9s\"\n");
+    for (person, level) in [("Manager", "manager"), ("Director", "director")] {
+        let args = [
+            "alert", "owner", "add", "--person", person, "--level", level,
+        ];
+        chain.cli(&args).ok();
+    }
+    let mut shop = Keeper::open(&chain, "S001", &[], &[(RING, 1)]);
+    order(&chain).await;
+    shop.exchange();
+
+    let first = open(&chain, "hold_unanswered", 1).await.remove(0);
+    assert_eq!(
+        (&first["owner"]["person"], &first["evidence"]["order"]),
+        (&json!("Manager"), &json!("1024"))
+    );
+    until("the director to have it", || async {
+        let now = alerts(&chain, "?owner=Director").await;
+        if now.len() == 1 { Ok(()) } else { Err(now) }
+    })
+    .await;
+    let leg = shop.leg().id;
+    shop.confirm(leg);
+    shop.exchange();
+    open(&chain, "hold_unanswered", 0).await;
+
+    let story = story(&chain, text(&first, "id")).await;
+    assert_eq!(story, ["hub: opened", "hub: escalated", "hub: resolved"]);
+}
+
+#[tokio::test]
+async fn what_was_sold_over_an_order_is_one_question_that_a_person_ends() {
+    let chain = Chain::start();
+    let mut shop = Keeper::open(&chain, "S001", &[], &[(RING, 1)]);
+    order(&chain).await;
+    shop.exchange();
+    let leg = shop.leg().id;
+    shop.confirm(leg);
+    shop.exchange();
+
+    shop.sell(RING);
+    shop.exchange();
+    let asked = open(&chain, "sold_over_hold", 1).await.remove(0);
+    assert_eq!(
+        (text(&asked, "shop"), &asked["evidence"]["order"]),
+        ("S001", &json!("1024"))
+    );
+    let done = act(&chain, text(&asked, "id"), "resolve", json!({})).await;
+    assert_eq!(text(&done.body, "state"), "resolved");
+    shop.exchange();
+    shop.exchange();
+
+    assert_eq!(
+        alerts(&chain, "?state=all&kind=sold_over_hold").await.len(),
+        1
+    );
 }

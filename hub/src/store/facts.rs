@@ -16,6 +16,49 @@ const CONFLICTS: &str = "SELECT shop.name, q.id, q.at, q.message, q.file, q.line
     ORDER BY shop.name, q.at, q.id LIMIT 5000";
 const BOOKS: &str = "SELECT shop.name, a.at, a.found FROM alert AS a JOIN shop ON shop.id = a.shop ORDER BY shop.name";
 
+// The condition is that of the index: without it every leg there ever was would be read.
+const ASKED: &str = "SELECT l.id, l.hold, shop.name, b.text, l.number, l.created_at FROM leg AS l \
+    JOIN shop ON shop.id = l.shop JOIN barcode AS b ON b.id = l.barcode \
+    WHERE l.hub = 0 AND l.side IN (0, 2) AND l.side = 0 AND l.purpose = 1 AND l.comes_from IS NULL \
+    ORDER BY l.created_at, l.id LIMIT 5000";
+
+/// A web order that a shop has not answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// The leg's name.
+    pub(crate) leg: String,
+    /// The hold's name.
+    pub(crate) hold: String,
+    /// The shop.
+    pub(crate) shop: ShopId,
+    /// What it is asked for.
+    pub(crate) barcode: String,
+    /// The order's number.
+    pub(crate) order: String,
+    /// Since when, by the hub's clock.
+    pub(crate) at: TimeMs,
+}
+
+/// Every web order that a shop has not answered, the oldest first.
+pub(super) fn asked(conn: &Connection) -> Result<Vec<Asked>, StoreError> {
+    let mut statement = conn.prepare_cached(ASKED)?;
+    let mut rows = statement.query([])?;
+    let mut list = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (leg, hold): ([u8; 16], [u8; 16]) = (row.get(0)?, row.get(1)?);
+        let name: String = row.get(2)?;
+        list.push(Asked {
+            leg: sign::hex(&leg),
+            hold: sign::hex(&hold),
+            shop: shop(&name)?,
+            barcode: row.get(3)?,
+            order: row.get(4)?,
+            at: TimeMs(row.get(5)?),
+        });
+    }
+    Ok(list)
+}
+
 /// Records that a shop holds back for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Held {

@@ -326,10 +326,6 @@ fn open(txn: &Txn<'_>, fact: &Fact) -> Result<bool, StoreError> {
 /// Raises what happened once: for holds and transfers, in the transaction that finds it. However often the same cause is
 /// raised it is one entry, also after a person resolved it; while it is not, what is known is kept up to date. Whether there
 /// is a new entry.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "holds and transfers raise them")
-)]
 pub(super) fn raise(txn: &Txn<'_>, raised: &Raised) -> Result<bool, StoreError> {
     let known: Option<[u8; 16]> = txn
         .conn

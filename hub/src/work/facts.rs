@@ -13,7 +13,7 @@ use super::decide::{Fact, Presence};
 use super::watch::Alerts;
 use super::{Kind, Level};
 use crate::board::Known as KnownShop;
-use crate::store::{Conflict, DisagreementRow, Explained, Held, Known, Twice};
+use crate::store::{Asked, Conflict, DisagreementRow, Explained, Held, Known, Twice};
 
 /// A shop says so of itself when two machines use its key.
 const TWO_MACHINES: &str = "two_machines";
@@ -63,6 +63,61 @@ pub(super) fn of_shop(shop: &KnownShop, is_connected: bool, look: Look<'_>) -> V
         && let Some(silent) = source_silence(shop, look)
     {
         facts.push(silent);
+    }
+    facts
+}
+
+/// The web orders that a shop has not answered: each that waits for too long in opening hours, and all of a shop that is not
+/// heard from as one.
+pub(super) fn of_orders(
+    shop: &KnownShop,
+    asked: &[&Asked],
+    is_connected: bool,
+    look: Look<'_>,
+) -> Vec<Fact> {
+    let alerts = look.alerts;
+    let mut facts = Vec::new();
+    for order in asked {
+        let waited = shop.open_ms(order.at, look.now);
+        if waited <= alerts.unanswered_after.as_millis() {
+            continue;
+        }
+        let is_high = waited > alerts.director_after.as_millis();
+        let evidence = json!({
+            "order": order.order,
+            "hold": order.hold,
+            "leg": order.leg,
+            "since": time(order.at),
+        });
+        facts.push(Fact {
+            barcode: Some(order.barcode.clone()),
+            level: if is_high {
+                Level::Director
+            } else {
+                Level::Manager
+            },
+            ..fact(
+                Kind::HoldUnanswered,
+                order.leg.as_str(),
+                Some(&order.shop),
+                evidence,
+            )
+        });
+    }
+    let silent = (!is_connected).then(|| silence(shop, look)).flatten();
+    if let (Some(silent), false) = (silent, asked.is_empty()) {
+        let orders: Vec<&str> = asked.iter().map(|order| order.order.as_str()).collect();
+        let evidence = json!({ "order": orders, "since": silent.evidence.get("since") });
+        facts.push(Fact {
+            weight: i64::try_from(orders.len()).unwrap_or(i64::MAX),
+            presence: silent.presence,
+            ..fact(
+                Kind::HoldOnSilentShop,
+                shop.row.shop.as_str(),
+                Some(&shop.row.shop),
+                evidence,
+            )
+        });
     }
     facts
 }
@@ -446,6 +501,45 @@ mod tests {
             change(&mut other.row);
             assert_eq!(of_shop(&other, false, look), []);
         }
+    }
+
+    #[test]
+    fn an_order_is_the_managers_after_a_quarter_of_an_hour_and_the_directors_after_four_hours() {
+        let order = |minutes_ago: i64| Asked {
+            leg: "aa".into(),
+            hold: "bb".into(),
+            shop: "S000".parse().unwrap(),
+            barcode: "1".into(),
+            order: "1024".into(),
+            at: NOON.plus(-minutes_ago * MINUTE),
+        };
+        let said = |shop: &KnownShop, minutes_ago: i64| -> Vec<(Kind, Level)> {
+            let look = Look {
+                now: NOON,
+                listens_since: TimeMs(0),
+                alerts: &Alerts::default(),
+            };
+            let facts = of_orders(shop, &[&order(minutes_ago)], false, look);
+            facts.iter().map(|fact| (fact.kind, fact.level)).collect()
+        };
+        let live = heard(Some(0), None);
+        let hours = 60;
+
+        assert_eq!(said(&live, 15), []);
+        assert_eq!(said(&live, 16), [(Kind::HoldUnanswered, Level::Manager)]);
+        // It has been open for two hours: the night before does not count.
+        assert_eq!(
+            said(&live, 15 * hours),
+            [(Kind::HoldUnanswered, Level::Manager)]
+        );
+        assert_eq!(
+            said(&live, 17 * hours),
+            [(Kind::HoldUnanswered, Level::Director)]
+        );
+        assert_eq!(
+            said(&heard(Some(20), None), 1),
+            [(Kind::HoldOnSilentShop, Level::Manager)]
+        );
     }
 
     #[test]

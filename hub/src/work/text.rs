@@ -198,6 +198,11 @@ fn many(kind: Kind, count: &Value, lang: Lang) -> String {
             "the shop's 1C and the ledger differ about {count} barcodes",
             "1С магазина и учёт расходятся по {count} штрихкодам"
         ),
+        Kind::HoldUnanswered => say!(
+            lang,
+            "{count} orders are not answered",
+            "заказов без ответа: {count}"
+        ),
         Kind::ShopSilent => say!(
             lang,
             "{count} shops are not heard from: is it the hub's line?",

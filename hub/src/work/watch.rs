@@ -14,7 +14,7 @@ use super::facts::{self, Look};
 use super::{Kind, State};
 use crate::board::ShopCell;
 use crate::server::Hub;
-use crate::store::StoreError;
+use crate::store::{Asked, StoreError};
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -22,6 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The tables are read at least so often; in between when a shop says that something of them changed.
 const READ_EVERY: Duration = Duration::from_mins(1);
+/// Between two looks at the web orders that wait: their deadlines are minutes.
+const ORDERS_EVERY: Duration = Duration::from_secs(5);
 /// Levels of one look: the rest comes with the next.
 const MAX_LEVELS: usize = 20_000;
 /// Levels of one step of it.
@@ -36,11 +38,16 @@ const STEPS: usize = 100;
 /// `[alerts]` of `hub.toml`: when a person is told.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "these are the words of hub.toml")]
 pub(crate) struct Alerts {
     /// A shop, or its 1C, that is not heard from for so long in opening hours.
     pub(crate) silent_after: Period,
     /// A receiver of webhooks that takes nothing for so long.
     pub(crate) dead_after: Period,
+    /// A web order that a shop has not answered for so long, in opening hours: the manager is told.
+    pub(crate) unanswered_after: Period,
+    /// The same, and the director is told.
+    pub(crate) director_after: Period,
 }
 
 impl Default for Alerts {
@@ -48,6 +55,8 @@ impl Default for Alerts {
         Self {
             silent_after: Period::from_secs(10 * 60),
             dead_after: Period::from_secs(10 * 60),
+            unanswered_after: Period::from_secs(15 * 60),
+            director_after: Period::from_secs(4 * 3_600),
         }
     }
 }
@@ -61,6 +70,9 @@ struct Watch {
     tables_read: Option<Instant>,
     /// What shops said last of their quarantine and disagreements: another number is news.
     said: Vec<(u32, u64, u64)>,
+    /// Web orders that wait for a shop's word, and when that was read.
+    asked: Vec<Asked>,
+    asked_read: Option<Instant>,
     /// What was said of the shops themselves at the last look.
     shops: Vec<Fact>,
     /// There are logs to be looked through.
@@ -95,6 +107,8 @@ pub(crate) async fn watch(hub: Arc<Hub>) {
         tables: Vec::new(),
         tables_read: None,
         said: Vec::new(),
+        asked: Vec::new(),
+        asked_read: None,
         shops: Vec::new(),
         is_scanning: false,
         is_settled: false,
@@ -127,6 +141,7 @@ impl Watch {
         self.follow_levels().await?;
         self.scan_receipts().await?;
         self.read_tables(now).await?;
+        self.read_orders().await?;
         if !self.levels.is_complete {
             return Ok(());
         }
@@ -238,6 +253,17 @@ impl Watch {
         Ok(())
     }
 
+    async fn read_orders(&mut self) -> Result<(), StoreError> {
+        let is_due = self
+            .asked_read
+            .is_none_or(|read| read.elapsed() >= ORDERS_EVERY);
+        if is_due {
+            self.asked = self.hub.core.store.asked().await?;
+            self.asked_read = Some(Instant::now());
+        }
+        Ok(())
+    }
+
     /// What is to be said of the shops themselves.
     fn of_shops(&self, now: TimeMs) -> Vec<Fact> {
         let core = &self.hub.core;
@@ -246,9 +272,17 @@ impl Watch {
             listens_since: self.listens_since,
             alerts: &core.config.alerts,
         };
+        let mut asked: BTreeMap<&ShopId, Vec<&Asked>> = BTreeMap::new();
+        for order in &self.asked {
+            asked.entry(&order.shop).or_default().push(order);
+        }
         let of_one = |cell: Arc<ShopCell>| {
-            let is_connected = core.waiters.is_waiting(&cell.shop);
-            facts::of_shop(&cell.known(), is_connected, look)
+            let (known, is_connected) = (cell.known(), core.waiters.is_waiting(&cell.shop));
+            let mut facts = facts::of_shop(&known, is_connected, look);
+            if let Some(asked) = asked.get(&cell.shop) {
+                facts.extend(facts::of_orders(&known, asked, is_connected, look));
+            }
+            facts
         };
         let cells = self.hub.view.board.all();
         cells.into_iter().flat_map(of_one).collect()

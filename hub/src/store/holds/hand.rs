@@ -12,6 +12,7 @@ use super::row::{self, Stored};
 use super::{facts, work};
 use crate::change::{Change, Goods, ShopRow};
 use crate::store::sqlite::Txn;
+use crate::store::work as list;
 use crate::store::{StoreError, heard, lives, shops, totals};
 
 const ADD_HOLD: &str =
@@ -171,7 +172,11 @@ impl<'h, 't> Hand<'h, 't> {
 
     /// Tells a person, once.
     pub(super) fn raise(&self, leg: LegId, kind: WorkKind) -> Result<(), StoreError> {
-        work::add(self.txn.conn, leg, kind, self.txn.now)
+        if work::add(self.txn.conn, leg, kind, self.txn.now)? {
+            let stored = row::the(self.txn.conn, leg)?;
+            list::raise(self.txn, &work::raised(&stored.leg, kind))?;
+        }
+        Ok(())
     }
 
     /// Tells readers what changed.

@@ -1,10 +1,14 @@
 //! What somebody has to look at of a leg: once for each cause, however often it is said.
 
 use rusqlite::{Connection, params};
-use vitrina_shared::hold::WorkKind;
+use serde_json::json;
+use vitrina_host::sign;
+use vitrina_shared::hold::{Leg, WorkKind};
 use vitrina_shared::{LegId, TimeMs};
 
 use crate::store::StoreError;
+use crate::store::work::Raised;
+use crate::work::Kind;
 
 const ADD: &str =
     "INSERT INTO leg_work (leg, kind, at) VALUES (?1, ?2, ?3) ON CONFLICT (leg, kind) DO NOTHING";
@@ -20,18 +24,44 @@ const KINDS: [WorkKind; 6] = [
     WorkKind::SoldOverHold,
 ];
 
-/// Somebody has to look.
+/// Somebody has to look; whether that is news.
 pub(super) fn add(
     conn: &Connection,
     leg: LegId,
     kind: WorkKind,
     at: TimeMs,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let number = KINDS.iter().position(|known| *known == kind).unwrap_or(0);
     let number = i64::try_from(number).unwrap_or(0);
-    conn.prepare_cached(ADD)?
+    let added = conn
+        .prepare_cached(ADD)?
         .execute(params![leg.0, number, at.0])?;
-    Ok(())
+    Ok(added > 0)
+}
+
+/// The entry of the list of work items.
+pub(super) fn raised(leg: &Leg, kind: WorkKind) -> Raised {
+    let kind = match kind {
+        WorkKind::PutBack => Kind::PutBack,
+        WorkKind::Broken => Kind::HoldBroken,
+        WorkKind::TravelsUnwanted => Kind::TravelsUnwanted,
+        WorkKind::BoughtAfterEnd => Kind::BoughtAfterEnd,
+        WorkKind::CancelledAndBought => Kind::CancelledAndBought,
+        WorkKind::SoldOverHold => Kind::SoldOverHold,
+    };
+    let terms = &leg.terms;
+    Raised {
+        kind,
+        cause: sign::hex(&leg.id.0),
+        shop: Some(terms.shop.clone()),
+        barcode: Some(terms.barcode.to_string()),
+        evidence: json!({
+            "order": terms.order,
+            "hold": sign::hex(&terms.hold.0),
+            "leg": sign::hex(&leg.id.0),
+            "qty": terms.qty.units(),
+        }),
+    }
 }
 
 /// What was to be looked at of a leg, and since when.
