@@ -674,6 +674,23 @@ async fn what_is_held_survives_a_kill_and_a_verify() {
 
     assert_eq!(hold(&chain, &id).await["state"], json!("confirmed"));
     assert_eq!(chain.cli(&["verify"]).code, 0);
+
+    chain.stop_hub();
+    let database =
+        rusqlite::Connection::open(chain.data().join("hub.sqlite3")).expect("a database");
+    database
+        .execute("UPDATE leg SET held = 2", [])
+        .expect("a row that is wrong");
+    drop(database);
+    let wrong = chain.cli(&["verify", "--json"]);
+    assert_eq!(
+        (wrong.code, &wrong.json()["problems"][0]["code"]),
+        (3, &json!("leg"))
+    );
+    chain.cli(&["verify", "--repair"]);
+    assert_eq!(chain.cli(&["verify"]).code, 0);
+    chain.start_hub();
+    assert_eq!(numbers(&chain, RING).await, [2, 1, 1]);
 }
 
 #[tokio::test]

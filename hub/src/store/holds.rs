@@ -1,5 +1,6 @@
 //! Holds and their legs as rows: the decisions of `shared::hold` over what this file says, in the transaction that asks.
 
+mod check;
 mod end;
 mod facts;
 mod hand;
@@ -17,6 +18,7 @@ pub(crate) use offer::Rejected;
 pub(crate) use place::{Alternative, NewHold, Placing, Refused};
 pub(crate) use tell::{HoldFilter, HoldRow, LegRow};
 
+pub(super) use check::{repair_legs, wrong_legs};
 pub(super) use hand::GoodsOf;
 pub(super) use join::receive;
 pub(super) use row::{held, held_everywhere, held_of_shop};

@@ -9,7 +9,7 @@ use vitrina_shared::{Dot, Seq, ShopId, Total};
 
 use super::log::{self, Log};
 use super::sqlite::{SqliteStore, find_barcode};
-use super::{StoreError, digest, shops};
+use super::{StoreError, digest, holds, shops};
 
 const MOVEMENTS: &str =
     "SELECT seq, barcode, prev, counts, body, chain FROM movement WHERE replica = ?1 ORDER BY seq";
@@ -109,6 +109,7 @@ fn verify_shop(
     checked: &mut Checked,
 ) -> Result<(), StoreError> {
     checked.shops += 1;
+    let found_before = checked.problems.len();
     let mut facts: Vec<(Fact, i64, i64)> = Vec::new();
     let mut uncounted: BTreeSet<Dot> = BTreeSet::new();
     for log in log::of_shop(conn, index)? {
@@ -165,6 +166,15 @@ fn verify_shop(
             shop: Some(shop.clone()),
             detail: alert.found,
         });
+    }
+    // Legs stand on the movements: where those are wrong there is nothing to compare with.
+    if checked.problems.len() == found_before {
+        let wrong = holds::wrong_legs(conn, index)?.into_iter();
+        checked.problems.extend(wrong.map(|leg| Problem {
+            code: "leg",
+            shop: Some(shop.clone()),
+            detail: format!("leg {leg} of a hold is not what its sides and the movements say"),
+        }));
     }
     Ok(())
 }
