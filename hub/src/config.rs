@@ -7,7 +7,7 @@ use serde::Deserialize;
 use vitrina_host::drop::DropFolder;
 use vitrina_host::output::Lang;
 
-use crate::holds::HoldCaps;
+use crate::holds::HoldSettings;
 use crate::limits::Limits;
 use crate::work::watch::Alerts;
 
@@ -36,8 +36,8 @@ pub(crate) struct Config {
     pub(crate) drop: Vec<DropFolder>,
     /// How much callers may take.
     pub(crate) limits: Limits,
-    /// How much web orders may hold.
-    pub(crate) holds: HoldCaps,
+    /// How much web orders may hold, and of whom.
+    pub(crate) holds: HoldSettings,
     /// When a person is told.
     pub(crate) alerts: Alerts,
 }

@@ -167,6 +167,7 @@ impl Core {
             watchers: Arc::clone(&watchers),
         };
         store.listen(Box::new(move |head, changes| told.hear(head, changes)));
+        store.promise(config.holds.policy());
         let known = Arc::clone(&view);
         store.ask_of_goods(Box::new(move |barcode| {
             let view = known.get();

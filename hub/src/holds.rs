@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use vitrina_host::sign;
 use vitrina_shared::HoldId;
-use vitrina_shared::hold::{Caps, MAX_CALLER_BYTES};
+use vitrina_shared::hold::{Caps, MAX_CALLER_BYTES, Policy, Promise};
 
 use crate::core::Core;
 
@@ -20,25 +20,77 @@ const AT_ONCE: usize = 200;
 /// `[holds]` of `hub.toml`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct HoldCaps {
+pub(crate) struct HoldSettings {
     /// The most open legs of one order; 0: as many as it wants.
     pub(crate) per_order: u32,
     /// The most open legs of one API key; 0: as many as it wants.
     pub(crate) per_key: u32,
+    /// What is promised of a shop that is silent.
+    pub(crate) stale: Promised,
+    /// What is promised of a shop that was never heard from in this life of the hub.
+    pub(crate) unknown: Promised,
 }
 
-impl Default for HoldCaps {
-    fn default() -> Self {
-        let caps = Caps::default();
-        Self {
-            per_order: caps.order.unwrap_or(0),
-            per_key: caps.caller.unwrap_or(0),
+/// How much is promised: `"all"`, `"nothing"`, or a number of pieces of each level that is kept back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Promised {
+    /// All but so many.
+    But(u32),
+    /// All or nothing.
+    Word(PromisedWord),
+}
+
+/// All or nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PromisedWord {
+    /// All.
+    All,
+    /// Nothing.
+    Nothing,
+}
+
+impl Promised {
+    fn of(promise: Promise) -> Self {
+        match promise {
+            Promise::All => Self::Word(PromisedWord::All),
+            Promise::AllBut(units) => Self::But(units),
+            Promise::Nothing => Self::Word(PromisedWord::Nothing),
+        }
+    }
+
+    fn promise(self) -> Promise {
+        match self {
+            Self::Word(PromisedWord::All) => Promise::All,
+            Self::But(units) => Promise::AllBut(units),
+            Self::Word(PromisedWord::Nothing) => Promise::Nothing,
         }
     }
 }
 
-impl HoldCaps {
-    /// The same for the decision.
+impl Default for HoldSettings {
+    fn default() -> Self {
+        let (caps, policy) = (Caps::default(), Policy::default());
+        Self {
+            per_order: caps.order.unwrap_or(0),
+            per_key: caps.caller.unwrap_or(0),
+            stale: Promised::of(policy.stale),
+            unknown: Promised::of(policy.unknown),
+        }
+    }
+}
+
+impl HoldSettings {
+    /// What is promised of a shop that is not heard from.
+    pub(crate) fn policy(self) -> Policy {
+        Policy {
+            stale: self.stale.promise(),
+            unknown: self.unknown.promise(),
+        }
+    }
+
+    /// How much may be held at once.
     pub(crate) fn caps(self) -> Caps {
         let most = |number: u32| Some(number).filter(|number| *number > 0);
         Caps {
@@ -173,12 +225,25 @@ mod tests {
     }
 
     #[test]
-    fn an_order_holds_fifty_pieces_unless_somebody_says_otherwise() {
-        assert_eq!(HoldCaps::default().caps(), Caps::default());
-        let none = HoldCaps {
-            per_order: 0,
-            per_key: 7,
+    fn what_nobody_says_is_as_the_model_has_it() {
+        let said = |text: &str| {
+            let path = std::path::Path::new(crate::config::FILE);
+            let config = vitrina_host::config::parse::<crate::config::Config>(path, text);
+            config.map(|config| config.holds)
         };
-        assert_eq!((none.caps().order, none.caps().caller), (None, Some(7)));
+
+        let none = said("").unwrap();
+        assert_eq!(
+            (none.caps(), none.policy()),
+            (Caps::default(), Policy::default())
+        );
+        let all =
+            said("[holds]\nper_order = 0\nper_key = 7\nstale = 2\nunknown = \"all\"").unwrap();
+        assert_eq!((all.caps().order, all.caps().caller), (None, Some(7)));
+        assert_eq!(
+            (all.policy().stale, all.policy().unknown),
+            (Promise::AllBut(2), Promise::All)
+        );
+        assert!(said("[holds]\nstale = \"some\"").is_err());
     }
 }

@@ -282,6 +282,24 @@ async fn nothing_is_promised_of_a_shop_that_has_not_said_what_it_keeps() {
 }
 
 #[tokio::test]
+async fn of_a_shop_that_nobody_can_hear_is_promised_what_the_settings_say() {
+    let chain = Chain::start();
+    let generous = Chain::start_with("[holds]\nunknown = \"all\"\n");
+
+    for (chain, expected) in [(&chain, 409), (&generous, 201)] {
+        let _shop = Keeper::open(chain, "S001", &[], &[(RING, 1)]);
+        chain.cli(&["shop", "revoke", "S001"]).ok();
+
+        let reply = order(chain, "a", ring(None)).await;
+
+        assert_eq!(reply.status.as_u16(), expected, "{reply:?}");
+        if expected == 409 {
+            assert_eq!(reply.body["reason"], json!("unknown"), "{reply:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_waiting_shop_hears_at_once_and_the_caller_waits_for_its_word() {
     let chain = Chain::start();
     let mut shop = Keeper::open(&chain, "S001", &[], &[(RING, 1)]);

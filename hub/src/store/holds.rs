@@ -25,6 +25,7 @@ pub(super) use row::{held, held_everywhere, held_of_shop};
 pub(super) use tell::after;
 
 use rusqlite::{Connection, params};
+use vitrina_shared::hold::Policy;
 use vitrina_shared::{Barcode, HoldId, TimeMs};
 
 use super::{Store, StoreError};
@@ -62,6 +63,13 @@ impl Store {
     pub(crate) fn ask_of_goods(&self, goods: GoodsOf) {
         match self {
             Self::Sqlite(store) => store.ask_of_goods(goods),
+        }
+    }
+
+    /// What is promised of a shop that is not heard from.
+    pub(crate) fn promise(&self, policy: Policy) {
+        match self {
+            Self::Sqlite(store) => store.promise(policy),
         }
     }
 

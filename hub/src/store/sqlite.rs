@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use vitrina_host::db::{Db, Group, Hooks, Settings, Vfs};
 use vitrina_host::output::Lang;
 use vitrina_host::{clock, sign};
+use vitrina_shared::hold::Policy;
 use vitrina_shared::{Barcode, HubLife, TimeMs};
 
 use super::holds::GoodsOf;
@@ -48,6 +49,7 @@ struct Shared {
     listener: OnceLock<Listener>,
     goods: OnceLock<GoodsOf>,
     lang: OnceLock<Lang>,
+    policy: OnceLock<Policy>,
     barcodes: RwLock<HashMap<Box<str>, i64>>,
     /// How far the hub's clock is ahead of the machine's: nothing, but where time is played.
     ahead_ms: AtomicI64,
@@ -112,6 +114,7 @@ impl SqliteStore {
             listener: OnceLock::new(),
             goods: OnceLock::new(),
             lang: OnceLock::new(),
+            policy: OnceLock::new(),
             barcodes: RwLock::new(HashMap::new()),
             ahead_ms: AtomicI64::new(0),
         });
@@ -190,6 +193,11 @@ impl SqliteStore {
     /// Who is asked what a barcode is; the first one named stays.
     pub(super) fn ask_of_goods(&self, goods: GoodsOf) {
         let _ = self.shared.goods.set(goods);
+    }
+
+    /// What is promised of a shop that is not heard from; what is said first stays.
+    pub(super) fn promise(&self, policy: Policy) {
+        let _ = self.shared.policy.set(policy);
     }
 
     /// From now on writes are as late as if the machine's clock were so far ahead.
@@ -378,6 +386,11 @@ impl Txn<'_> {
     pub(super) fn goods(&self, barcode: &Barcode) -> Goods {
         let known = self.shared.goods.get();
         known.map_or_else(Goods::default, |goods| goods(barcode))
+    }
+
+    /// What is promised of a shop that is not heard from.
+    pub(super) fn policy(&self) -> Policy {
+        self.shared.policy.get().copied().unwrap_or_default()
     }
 
     /// The number of a barcode; a new one gets the next.

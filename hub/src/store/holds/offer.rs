@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
-use vitrina_shared::hold::{
-    self, Candidate, Choice, Holding, Offer, Policy, Refusal, Terms, Wanted, Why,
-};
+use vitrina_shared::hold::{self, Candidate, Choice, Holding, Offer, Refusal, Terms, Wanted, Why};
 use vitrina_shared::stock::Level;
 use vitrina_shared::{Barcode, ShopId};
 
 use super::hand::{Hand, Known};
 use super::row;
 use crate::change::Goods;
-use crate::store::sqlite::find_barcode;
+use crate::store::sqlite::{Txn, find_barcode};
 use crate::store::{StoreError, totals};
 
 /// Every shop is looked at by its key: there is no index by barcode, because the merge would pay for it.
@@ -92,7 +90,7 @@ impl Search {
                     shop: known.row.shop.clone(),
                     article: search.goods.article.clone(),
                     size: search.goods.size.clone(),
-                    offer: offer(hand.txn.conn, &known, id)?,
+                    offer: offer(hand.txn, &known, id)?,
                     distance_m: distance_m(from, place(&known)),
                     was_asked: legs.iter().any(|leg| leg.shop == index),
                     barcode: barcode.clone(),
@@ -128,8 +126,8 @@ impl Search {
 }
 
 /// The numbers of a barcode at a shop.
-pub(super) fn offer(conn: &Connection, shop: &Known, barcode: i64) -> Result<Offer, StoreError> {
-    let index = shop.row.index;
+fn offer(txn: &Txn<'_>, shop: &Known, barcode: i64) -> Result<Offer, StoreError> {
+    let (conn, index) = (txn.conn, shop.row.index);
     let parts = totals::parts(conn, index, barcode)?;
     let numbers = totals::numbers(&parts, totals::correction(conn, index, barcode)?);
     let numbers = numbers.unwrap_or_default();
@@ -141,7 +139,7 @@ pub(super) fn offer(conn: &Connection, shop: &Known, barcode: i64) -> Result<Off
             safety_stock: 0,
         },
         confidence: shop.confidence,
-        policy: Policy::default(),
+        policy: txn.policy(),
         has_returned: shop.has_returned,
         is_published: shop.row.is_published(),
     })
