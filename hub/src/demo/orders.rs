@@ -140,8 +140,7 @@ impl Orders {
         if matches!(status, StatusCode::OK | StatusCode::CONFLICT) {
             return Ok(());
         }
-        let call = format!("DELETE {path}");
-        Err(DemoError::answer(call, &format!("{status} {hold}")))
+        Err(DemoError::answer(path, &format!("{status} {hold}")))
     }
 
     /// The buyer comes to the shop that keeps the piece, and pays at the till.
