@@ -342,8 +342,9 @@ async fn an_agent_killed_before_any_change_of_its_files_while_it_migrates_goes_o
     }
 
     println!("killed so often, by the step that it left: {seen:?}");
+    // The old step and each that came since, none of them half.
     assert!(
-        seen.len() == 2 && seen.values().all(|kills| *kills > 2),
+        seen.len() > 1 && seen.values().all(|kills| *kills > 2),
         "{seen:?}"
     );
     shop.start();
