@@ -533,7 +533,7 @@ mod tests {
             [(Kind::HoldUnanswered, Level::Manager)]
         );
         assert_eq!(
-            said(&live, 17 * hours),
+            said(&live, 19 * hours),
             [(Kind::HoldUnanswered, Level::Director)]
         );
         assert_eq!(
