@@ -21,7 +21,7 @@ use vitrina_host::sign::{self, KeyPair};
 use vitrina_shared::memory::{Logs, Refused};
 use vitrina_shared::wire::v1::{CertificateV1, EnrolV1};
 use vitrina_shared::wire::{EnrolAnswer, frame};
-use vitrina_shared::{Barcode, HubLife, Money, ShopId};
+use vitrina_shared::{Barcode, HubLife, Money, ShopId, TimeMs};
 
 use crate::audit::By;
 use crate::config::FILE;
@@ -62,13 +62,15 @@ pub struct Lab {
     runtime: Runtime,
     /// None only while the folder is being put back.
     core: Option<Arc<Core>>,
-    /// How far the hub's clock is ahead of the machine's.
-    ahead_ms: Cell<i64>,
+    /// What its clock shows; the machine's time where nobody set it.
+    clock: Cell<Option<TimeMs>>,
+    /// What each start of the hub draws from: no two draw the same.
+    lots: u64,
 }
 
 impl Lab {
-    /// A hub in a folder.
-    pub fn open(folder: &Path) -> Self {
+    /// A hub in a folder; what it draws by lot is the same for the same seed.
+    pub fn open(folder: &Path, seed: u64) -> Self {
         // What a device may do in a minute of the clock is another's test.
         let config = "[limits]\nfailed_exchanges_per_minute = 1000000\n";
         fs::write(folder.join(FILE), config).expect("its folder");
@@ -80,14 +82,14 @@ impl Lab {
             folder: folder.to_owned(),
             runtime,
             core: None,
-            ahead_ms: Cell::new(0),
+            clock: Cell::new(None),
+            lots: seed,
         };
         lab.start(Begin::Goes);
         lab
     }
 
     fn start(&mut self, begin: Begin) {
-        let ahead_ms = self.ahead_ms.get();
         let init = match begin {
             Begin::Goes => Init::Refuse,
             Begin::Restored => Init::Restored,
@@ -97,7 +99,11 @@ impl Lab {
         let core = self.runtime.block_on(Core::open(data, init));
         let core = core.unwrap_or_else(|error| panic!("the hub: {error:?}"));
         core.view().expect("its view");
-        core.store.turn_clock(ahead_ms);
+        if let Some(now) = self.clock.get() {
+            core.store.set_clock(now);
+        }
+        core.store.draw_from(self.lots);
+        self.lots = self.lots.wrapping_add(1);
         self.core = Some(core);
     }
 

@@ -18,6 +18,7 @@ mod load;
 mod log;
 mod merge;
 mod outbox;
+mod outside;
 mod owners;
 mod receipts;
 mod receive;
@@ -110,6 +111,20 @@ impl Store {
     pub(crate) fn speak(&self, lang: Lang) {
         match self {
             Self::Sqlite(store) => store.speak(lang),
+        }
+    }
+
+    /// Its clock shows this from now on, and stands: for the simulator, whose holds expire in milliseconds.
+    pub(crate) fn set_clock(&self, now: TimeMs) {
+        match self {
+            Self::Sqlite(store) => store.outside().set_clock(now),
+        }
+    }
+
+    /// What it draws by lot is known from now on: for the simulator, where a run must go the same way twice.
+    pub(crate) fn draw_from(&self, seed: u64) {
+        match self {
+            Self::Sqlite(store) => store.outside().draw_from(seed),
         }
     }
 

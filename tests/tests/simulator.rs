@@ -62,6 +62,15 @@ fn the_same_seed_is_the_same_run() {
 }
 
 #[test]
+fn the_same_seed_is_the_same_run_of_the_real_hub() {
+    for seed in 1..=8 {
+        let config = Config::real_hub(seed);
+        let again = run_real_hub(seed, &config).trace;
+        assert_eq!(run_real_hub(seed, &config).trace, again, "seed {seed}");
+    }
+}
+
+#[test]
 fn a_configuration_reads_back_as_written() {
     for seed in 1..=50 {
         let config = config(seed);

@@ -14,10 +14,10 @@ use crate::store::{CatalogueRow, Ending, HoldFilter, HoldRow, NewHold, Placing};
 const HOLDS: usize = 1_000_000;
 
 impl Lab {
-    /// From now on the hub's clock shows this, and goes on with the machine's.
+    /// From now on the hub's clock shows this.
     pub fn set_clock(&self, now: TimeMs) {
-        self.ahead_ms.set(now.since(self.core().now()));
-        self.core().store.turn_clock(self.ahead_ms.get());
+        self.clock.set(Some(now));
+        self.core().store.set_clock(now);
     }
 
     /// The catalogue knows a barcode.

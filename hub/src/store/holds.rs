@@ -73,14 +73,6 @@ impl Store {
         }
     }
 
-    /// From now on writes are as late as if the machine's clock were so far ahead: for the simulator, whose holds expire
-    /// in milliseconds.
-    pub(crate) fn turn_clock(&self, ahead_ms: i64) {
-        match self {
-            Self::Sqlite(store) => store.turn_clock(ahead_ms),
-        }
-    }
-
     /// Places a hold, on the numbers of the transaction that opens its leg; under a key that was used before it says how
     /// that hold stands.
     pub(crate) async fn place_hold(&self, new: NewHold) -> Result<Placing, StoreError> {

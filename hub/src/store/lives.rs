@@ -2,7 +2,6 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
-use vitrina_host::sign;
 use vitrina_shared::freshness::Heard;
 use vitrina_shared::{HubLife, TimeMs};
 
@@ -65,7 +64,7 @@ pub(super) fn begin(
     ordinal: u64,
     (by, reason): (&By, &str),
 ) -> Result<HubLife, StoreError> {
-    let random = sign::random_bytes::<16>().map_err(|_| StoreError::Random)?;
+    let random = txn.random()?;
     let life = HubLife { ordinal, random };
     txn.conn.prepare_cached(BEGIN)?.execute(params![
         ordinal.cast_signed(),

@@ -115,7 +115,7 @@ pub(super) fn put(
             txn.conn.prepare_cached(DROPPED)?.execute([&hook.name])?;
             continue;
         }
-        let id = sign::random_bytes::<16>().map_err(|_| StoreError::Random)?;
+        let id = txn.random::<16>()?;
         txn.conn.prepare_cached(PUT)?.execute(params![
             format!("msg_{}", sign::hex(&id)),
             hook.name,

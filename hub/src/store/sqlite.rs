@@ -1,7 +1,7 @@
 //! One hub, one SQLite file: the transaction every write runs in, and the feed positions that commits give out.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use foldhash::{HashMap, HashMapExt};
 use rusqlite::{Connection, OptionalExtension, params};
 use vitrina_host::db::{Db, Group, Hooks, Settings, Vfs};
 use vitrina_host::output::Lang;
-use vitrina_host::{clock, sign};
 use vitrina_shared::hold::Policy;
 use vitrina_shared::{Barcode, HubLife, TimeMs};
 
 use super::holds::GoodsOf;
+use super::outside::Outside;
 use super::{StoreError, lives, schema};
 use crate::audit::By;
 use crate::change::{Change, FeedHead, Goods};
@@ -51,8 +51,7 @@ struct Shared {
     lang: OnceLock<Lang>,
     policy: OnceLock<Policy>,
     barcodes: RwLock<HashMap<Box<str>, i64>>,
-    /// How far the hub's clock is ahead of the machine's: nothing, but where time is played.
-    ahead_ms: AtomicI64,
+    outside: Outside,
 }
 
 /// The transactions whose positions have their tag.
@@ -116,7 +115,7 @@ impl SqliteStore {
             lang: OnceLock::new(),
             policy: OnceLock::new(),
             barcodes: RwLock::new(HashMap::new()),
-            ahead_ms: AtomicI64::new(0),
+            outside: Outside::default(),
         });
         let mut settings = Settings::new(path);
         // A bootstrap of all shops touches every page of the barcodes' index at random.
@@ -200,9 +199,9 @@ impl SqliteStore {
         let _ = self.shared.policy.set(policy);
     }
 
-    /// From now on writes are as late as if the machine's clock were so far ahead.
-    pub(super) fn turn_clock(&self, ahead_ms: i64) {
-        self.shared.ahead_ms.store(ahead_ms, Ordering::Relaxed);
+    /// Where its time and its lots come from.
+    pub(super) fn outside(&self) -> &Outside {
+        &self.shared.outside
     }
 
     /// In which language people are told; the first one named stays.
@@ -277,7 +276,7 @@ impl Shared {
     ) -> Result<Kept<T>, StoreError> {
         let mut txn = Txn {
             conn,
-            now: TimeMs(clock::now_ms()).plus(self.ahead_ms.load(Ordering::Relaxed)),
+            now: self.outside.now(),
             shared: self,
             side: Side::default(),
         };
@@ -294,14 +293,14 @@ impl Shared {
         if pos <= lock(&self.sealed).pos {
             return Ok(());
         }
-        let random = sign::random_bytes::<8>()
-            .map_err(|error| rusqlite::Error::UserFunctionError(Box::new(error)))?;
+        let random = self.outside.random::<8>();
+        let random = random.map_err(|error| rusqlite::Error::UserFunctionError(Box::new(error)))?;
         // A tag is also written as a decimal or hexadecimal number: never negative.
         let tag = u64::from_le_bytes(random) >> 1;
         conn.prepare_cached(ADD_COMMIT)?.execute(params![
             pos.cast_signed(),
             tag.cast_signed(),
-            clock::now_ms()
+            self.outside.now().0
         ])?;
         if pos.is_multiple_of(FORGET_EVERY) {
             conn.prepare_cached(FORGET_COMMITS)?.execute([])?;
@@ -370,6 +369,15 @@ impl Txn<'_> {
     /// A new life begins with this commit.
     pub(super) fn set_life(&mut self, life: HubLife) {
         self.side.life = Some(life);
+    }
+
+    /// `N` bytes that nobody can guess; at most 32.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Random`]: the system has none to give.
+    pub(super) fn random<const N: usize>(&self) -> Result<[u8; N], StoreError> {
+        self.shared.outside.random()
     }
 
     /// In which language people are told.

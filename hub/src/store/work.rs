@@ -3,7 +3,6 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Value, json};
-use vitrina_host::sign;
 use vitrina_shared::registers::{Item, kind as register};
 use vitrina_shared::{ShopId, TimeMs};
 
@@ -298,7 +297,7 @@ pub(super) fn take(txn: &Txn<'_>, steps: &[Step]) -> Result<(), StoreError> {
 
 /// A new entry; false where one of its cause is open already.
 fn open(txn: &Txn<'_>, fact: &Fact) -> Result<bool, StoreError> {
-    let id = sign::random_bytes::<16>().map_err(|_| StoreError::Random)?;
+    let id = txn.random::<16>()?;
     let owner = owner_of(txn.conn, fact)?;
     let (person, channel) = parts(owner.as_ref());
     let done = txn.conn.prepare_cached(ADD)?.execute(params![

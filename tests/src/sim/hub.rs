@@ -93,7 +93,7 @@ impl Hub {
     }
 
     /// An empty real hub, in a folder that goes with it.
-    pub(super) fn real() -> Self {
+    pub(super) fn real(names: &mut Random) -> Self {
         let memory = std::path::Path::new("/dev/shm");
         let folder = if memory.is_dir() {
             tempfile::tempdir_in(memory)
@@ -104,7 +104,7 @@ impl Hub {
         let data = folder.path().join("hub");
         std::fs::create_dir(&data).expect("a folder in it");
         Self::Real(Box::new(Real {
-            lab: Lab::open(&data),
+            lab: Lab::open(&data, names.bits()),
             folder,
             copies: 0,
         }))

@@ -151,7 +151,7 @@ impl World {
         let mut names = Random::new(seed ^ 0x4A3E);
         let hub = match stores {
             Stores::Memory | Stores::Agents => Hub::new(&mut names),
-            Stores::Real | Stores::RealHub => Hub::real(),
+            Stores::Real | Stores::RealHub => Hub::real(&mut names),
         };
         let shops = (0..config.shops)
             .map(|number| Shop::new(number, (stores, &hub), &mut names))

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use vitrina_host::sign;
 use vitrina_shared::freshness::Confidence;
 use vitrina_shared::hold::{HubSide, HubState, Leg, Merged, ShopSide, Terms, WorkKind};
 use vitrina_shared::{Barcode, HoldId, LegId, ShopId, TimeMs};
@@ -142,7 +141,7 @@ impl<'h, 't> Hand<'h, 't> {
         expires_at: TimeMs,
         rejected: Option<String>,
     ) -> Result<Stored, StoreError> {
-        let id = sign::random_bytes::<16>().map_err(|_| StoreError::Random)?;
+        let id = self.txn.random()?;
         let ordered = like.ordered();
         let leg = Leg {
             id: LegId(id),
