@@ -159,7 +159,7 @@ impl Lab {
             if standing::is_held(conn, id)? {
                 return Ok(Booked::Again);
             }
-            Desk::open(conn, self.now)?.append(movement.clone())?;
+            Desk::open(conn, self.now)?.write(movement.clone())?;
             Ok(Booked::New)
         })
     }
