@@ -36,6 +36,8 @@ pub(super) struct Orders {
     pub(super) raised: BTreeSet<(LegId, WorkKind)>,
     /// How each leg stood at the hub, since that went back.
     pub(super) seen: BTreeMap<LegId, Seen>,
+    /// Every leg that the hub ever had: one that is new to it may be an older hub's, brought back by its shop.
+    pub(super) ever: BTreeSet<LegId>,
     /// The shops that have returned all their legs to a life of the hub.
     pub(super) said_all: BTreeSet<(HubLife, usize)>,
     /// How wrong a machine's corrected clock is until it hears the hub again.
@@ -51,6 +53,7 @@ impl Default for Orders {
             told: BTreeMap::new(),
             raised: BTreeSet::new(),
             seen: BTreeMap::new(),
+            ever: BTreeSet::new(),
             said_all: BTreeSet::new(),
             wrong: BTreeMap::new(),
             receipts: 0,

@@ -167,6 +167,7 @@ impl World {
         for (id, of_hold) in &holds {
             self.check_hold(*id, of_hold)?;
         }
+        self.orders.ever.extend(legs.iter().map(|(leg, _)| leg.id));
         self.orders.seen = legs
             .iter()
             .map(|(leg, _)| (leg.id, Seen::of(leg)))
@@ -254,7 +255,7 @@ impl World {
                     && other.id != leg.id
                     && before.is_some_and(|old| matches!(old.side.number(), 1 | 4))
             });
-            if is_new && said_no && leg.shop == ShopSide::None {
+            if said_no && !self.orders.ever.contains(&leg.id) {
                 return Err(format!("I20 {id} asks {} again", leg.terms.shop));
             }
         }
