@@ -73,6 +73,10 @@ pub(crate) enum What {
     Export,
     /// The settings of the hub are others than at the last start.
     Config,
+    /// Other units are kept back from web orders.
+    SafetySet,
+    /// A rule of what is kept back was taken away.
+    SafetyRemove,
     /// Somebody is at a work item.
     AlertAcknowledge,
     /// Somebody put a work item off.
@@ -111,6 +115,8 @@ impl What {
             Self::Backup => "backup",
             Self::Export => "export",
             Self::Config => "config",
+            Self::SafetySet => "safety_set",
+            Self::SafetyRemove => "safety_remove",
             Self::AlertAcknowledge => "alert_acknowledge",
             Self::AlertSnooze => "alert_snooze",
             Self::AlertResolve => "alert_resolve",

@@ -10,6 +10,7 @@ use serde_json::Value;
 use vitrina_shared::freshness::{self, Confidence, Heard};
 use vitrina_shared::hours::Hours;
 use vitrina_shared::registers::{Item, Settings};
+use vitrina_shared::safety::SafetyStock;
 use vitrina_shared::{Barcode, HoldId, HubLife, Money, ReplicaId, ShopId, TimeMs};
 
 /// What a shop's file says of a barcode, shown only where the catalogue is silent.
@@ -50,6 +51,8 @@ pub(crate) enum Change {
     },
     /// A shop was added, set, published, closed or revoked; as an item of the feed it has a position.
     Shop(ShopRow),
+    /// Other units are kept back from web orders; where that changes a level it follows as [`Change::Level`].
+    Safety(Arc<SafetyStock>),
     /// A shop was heard from. Not an item of the feed.
     Heard {
         /// The shop's number in the store.
@@ -81,8 +84,6 @@ pub(crate) struct LevelRow {
     pub(crate) unavailable: i64,
     /// Units promised to web orders.
     pub(crate) held: i64,
-    /// Units kept back by policy.
-    pub(crate) safety: i64,
     /// Units on their way to the shop.
     pub(crate) in_transit: i64,
     /// The shop's own price; the catalogue's wins.

@@ -9,6 +9,7 @@ mod import;
 mod key;
 mod quarantine;
 mod query;
+mod safety;
 mod serve;
 mod shop;
 pub(crate) mod upkeep;
@@ -73,6 +74,9 @@ enum Verb {
     /// Pieces that web orders keep in the shops
     #[command(subcommand)]
     Hold(hold::HoldVerb),
+    /// What is kept back from web orders
+    #[command(subcommand)]
+    Safety(safety::SafetyVerb),
     /// Records that shops hold back
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineVerb),
@@ -289,6 +293,7 @@ async fn dispatch(verb: Verb, context: Context<'_>) -> anyhow::Result<Exit> {
         Verb::Verify(args) => upkeep::verify(args, context).await,
         Verb::Diff(verb) => quarantine::diff(verb, context).await,
         Verb::Hold(verb) => hold::run(verb, context).await,
+        Verb::Safety(verb) => safety::run(verb, context).await,
         Verb::Quarantine(verb) => quarantine::run(verb, context).await,
         Verb::Alert(verb) => alert::run(verb, context).await,
         Verb::Webhook(verb) => webhook::run(verb, context).await,
@@ -341,6 +346,10 @@ mod tests {
             "hold place 2000018987155 --order 1024 --shop S017 --qty 1 --purpose cart --ttl 15m --allow-variant --key k --wait 5s",
             "hold release 00112233445566778899aabbccddeeff",
             "hold extend 00112233445566778899aabbccddeeff --ttl 24h",
+            "safety set 1",
+            "safety set 0 --shop S017 --article K-1234",
+            "safety list --shop S017",
+            "safety remove --barcode 2000018987155",
             "alert list --state open --kind shop_silent --shop S017 --owner Ivanova",
             "alert show 0011",
             "alert ack 0011 --note mine",

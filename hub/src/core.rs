@@ -173,6 +173,12 @@ impl Core {
             let view = known.get();
             view.map_or_else(Goods::default, |view| view.goods(barcode))
         }));
+        let known = Arc::clone(&view);
+        store.ask_of_articles(Box::new(move |article| {
+            let items = known.get().map(|view| view.article(article));
+            let items = items.unwrap_or_default();
+            items.iter().map(|item| item.barcode.clone()).collect()
+        }));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let core = Self {
             callers: Callers::new(&config.limits),

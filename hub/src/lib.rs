@@ -25,6 +25,7 @@ mod merge;
 mod metrics;
 pub mod rig;
 mod routes;
+mod safety;
 mod server;
 mod shops;
 mod store;

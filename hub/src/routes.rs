@@ -14,6 +14,7 @@ pub(crate) mod holds;
 mod imports;
 mod locations;
 mod movements;
+mod safety;
 mod shop;
 mod shops;
 pub(crate) mod stock;
@@ -40,6 +41,7 @@ pub(crate) use ask::Ask;
 pub(crate) use explain::{explained_json, retain_of};
 pub(crate) use health::{describe, metrics};
 pub(crate) use movements::movement_json;
+pub(crate) use safety::rule_json;
 pub(crate) use shops::shops_json;
 pub(crate) use stock::{item_json, stock_list_json};
 
@@ -216,9 +218,44 @@ pub(crate) fn table() -> Vec<Route> {
         )
         .with(&[SHOP]),
     ];
+    routes.extend(safety_stock());
     routes.extend(alerts());
     routes.extend(writes_and_service());
     routes
+}
+
+/// What is kept back from web orders.
+fn safety_stock() -> Vec<Route> {
+    const OF: [(&str, &str); 3] = [
+        SHOP,
+        ("article", "only the barcodes of this article"),
+        BARCODE,
+    ];
+    vec![
+        get(
+            "/v1/safety",
+            OFFICE,
+            "What is kept back from web orders, in the order in which it was first said",
+            safety::list,
+        )
+        .with(&[SHOP, LIMIT, CURSOR]),
+        on_method(
+            Method::PUT,
+            "/v1/safety",
+            OFFICE,
+            "Keeps so many units of each level back: of a barcode, an article or everything, in a shop or in all",
+            safety::set,
+        )
+        .body(JSON),
+        on_method(
+            Method::DELETE,
+            "/v1/safety",
+            OFFICE,
+            "Takes such a rule away",
+            safety::remove,
+        )
+        .with(&OF),
+    ]
 }
 
 /// What people must look at.

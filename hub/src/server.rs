@@ -27,6 +27,8 @@ use crate::auth::Refusals;
 use crate::core::Core;
 use crate::holds;
 use crate::routes;
+use crate::safety;
+use crate::store::StoreError;
 use crate::view::View;
 use crate::webhook::send::deliver;
 use crate::work::watch::watch;
@@ -37,6 +39,9 @@ use tls::Tls;
 const STOP_TIME: Duration = Duration::from_secs(4);
 /// How often the shops' freshness is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// So much of each look is for levels of which readers are yet to be told.
+const TELL_TIME: Duration = Duration::from_millis(500);
 
 /// So many looks lie between two at the disk's room: a minute.
 const LOOK_AT_DISK_EVERY: usize = 60;
@@ -205,6 +210,12 @@ async fn keep_looking(hub: Arc<Hub>) {
                 "the feed was not told of shops; trying again"
             );
         }
+        if let Err(error) = tell_of_safety(&hub).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the feed was not told of what is kept back; trying again"
+            );
+        }
         hub.view.tidy(turn);
         if turn.is_multiple_of(LOOK_AT_DISK_EVERY) {
             let data = hub.core.data.path().to_path_buf();
@@ -214,6 +225,20 @@ async fn keep_looking(hub: Arc<Hub>) {
             write_failures(&hub).await;
         }
     }
+}
+
+/// Gives levels of which another number is kept back their new places in the feed: those that a stop left, or that a shop
+/// says are of another article.
+async fn tell_of_safety(hub: &Hub) -> Result<(), StoreError> {
+    let untold = hub.view.take_untold();
+    if !untold.is_empty()
+        && let Err(error) = hub.core.store.retouch(untold.clone()).await
+    {
+        hub.view.leave_untold(untold);
+        return Err(error);
+    }
+    safety::tell(&hub.core, TELL_TIME).await?;
+    Ok(())
 }
 
 /// Writes down how many failed to prove who they are. An hour's make one record: a till that was revoked knocks on.

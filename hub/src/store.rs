@@ -24,6 +24,7 @@ mod receipts;
 mod receive;
 mod registers;
 mod repair;
+mod safety;
 mod schema;
 mod shops;
 mod sqlite;
@@ -45,7 +46,8 @@ use vitrina_host::db::Vfs;
 use vitrina_host::output::Lang;
 use vitrina_host::when;
 use vitrina_shared::delta::Entry;
-use vitrina_shared::{HubLife, ReplicaId, ShopId, TimeMs};
+use vitrina_shared::safety::Scope;
+use vitrina_shared::{Barcode, HubLife, ReplicaId, ShopId, TimeMs};
 
 use crate::audit::{AuditChecked, AuditFilter, AuditRow, By, What, changed};
 use crate::change::{Change, FeedHead, ShopRow};
@@ -69,6 +71,7 @@ pub(crate) use holds::{
 pub(crate) use lives::LifeRow;
 pub(crate) use receipts::{Scanned, Twice};
 pub(crate) use receive::{Brought, Taken, Via};
+pub(crate) use safety::{SafetyPage, SafetyRow, SafetySet};
 pub(crate) use shops::CodeUse;
 pub(crate) use sqlite::Listener;
 pub(crate) use stick::{Lost, StickBases};
@@ -135,7 +138,7 @@ impl Store {
         }
     }
 
-    /// Reads everything that the view holds: shops, what was heard of them, items, aliases, then the levels in the
+    /// Reads everything that the view holds: the rules of safety stock, shops, what was heard of them, items, aliases, then the levels in the
     /// order of their positions. Returns where the feed stands. Blocks; nothing may be written meanwhile.
     pub(crate) fn load(&self, into: &mut dyn FnMut(Change)) -> Result<FeedHead, StoreError> {
         match self {
@@ -527,7 +530,7 @@ impl Store {
     /// How the number of a barcode came about, by shop and time.
     pub(crate) async fn explain(
         &self,
-        barcode: vitrina_shared::Barcode,
+        barcode: Barcode,
         shop: Option<ShopId>,
     ) -> Result<Vec<Explained>, StoreError> {
         match self {
@@ -843,6 +846,63 @@ impl Store {
     pub(crate) async fn remove_owner(&self, by: By, id: [u8; 16]) -> Result<bool, StoreError> {
         match self {
             Self::Sqlite(store) => store.write(move |txn| owners::remove(txn, &by, &id)).await,
+        }
+    }
+
+    /// Sets a rule of safety stock; nothing takes it away. Levels of a whole shop get their new places in the feed by
+    /// [`Store::tell_safety`].
+    pub(crate) async fn set_safety(
+        &self,
+        by: By,
+        scope: Scope,
+        units: Option<u32>,
+    ) -> Result<SafetySet, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| safety::set(txn, &by, (&scope, units)))
+                    .await
+            }
+        }
+    }
+
+    /// Gives more of the levels that a rule of a whole shop changed their new places in the feed, after everything urgent;
+    /// whether some are left.
+    pub(crate) async fn tell_safety(&self) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                if !store.read(safety::is_untold).await? {
+                    return Ok(false);
+                }
+                store.write_background(safety::tell).await
+            }
+        }
+    }
+
+    /// Gives single levels, by the shops' numbers, new places in the feed, because another number of them is kept back.
+    pub(crate) async fn retouch(&self, levels: Vec<(u32, Barcode)>) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .write_background(move |txn| safety::retouch(txn, &levels))
+                    .await
+            }
+        }
+    }
+
+    /// Rules of safety stock in the order in which they were first set, of one shop where it is named.
+    pub(crate) async fn safety(
+        &self,
+        shop: Option<ShopId>,
+        after: i64,
+        limit: usize,
+    ) -> Result<SafetyPage, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .read(move |conn| safety::list(conn, (shop.as_ref(), after), limit))
+                    .await
+            }
         }
     }
 

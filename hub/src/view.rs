@@ -23,6 +23,7 @@ use foldhash::HashMap;
 use foldhash::fast::RandomState;
 use tokio::sync::watch;
 use vitrina_shared::freshness::Confidence;
+use vitrina_shared::safety::SafetyStock;
 use vitrina_shared::{Barcode, HubLife, TimeMs};
 
 use crate::board::Board;
@@ -53,6 +54,10 @@ pub(crate) struct View {
     /// The shops.
     pub(crate) board: Board,
     feed: RwLock<Feed>,
+    /// What is kept back; of each level it is worked out when the level changes.
+    safety: RwLock<Arc<SafetyStock>>,
+    /// Levels of which another number is kept back than the feed's readers were told.
+    untold: Mutex<Vec<(u32, Barcode)>>,
     /// What was loaded, until [`View::loaded`].
     loading: Mutex<Vec<Entry>>,
     head: watch::Sender<FeedHead>,
@@ -83,6 +88,8 @@ impl View {
             index: RwLock::default(),
             board: Board::default(),
             feed: RwLock::new(Feed::new(head)),
+            safety: RwLock::default(),
+            untold: Mutex::default(),
             loading: Mutex::default(),
             head: watch::Sender::new(head),
         }
@@ -99,7 +106,11 @@ impl View {
                 self.board.load(row);
                 Some(entry)
             }
-            other => self.take(other, 0).0,
+            Change::Safety(rules) => {
+                *write(&self.safety) = rules;
+                None
+            }
+            other => self.take(other, 0, &self.rules()).0,
         };
         self.loading
             .lock()
@@ -112,6 +123,8 @@ impl View {
         let entries =
             std::mem::take(&mut *self.loading.lock().unwrap_or_else(PoisonError::into_inner));
         write(&self.feed).load(entries, commits, head);
+        // What a shop's words changed while they were loaded, nobody was told otherwise.
+        self.take_untold();
         (0..SHARDS)
             .filter_map(|shard| self.shard_items(shard))
             .flatten()
@@ -121,10 +134,16 @@ impl View {
 
     /// Takes what a commit changed. One call at a time, in the order of the commits.
     pub(crate) fn apply(&self, head: &FeedHead, changes: Vec<Change>) {
+        // First, so that whatever else the commit changed has them.
+        let is_rules = |change: &Change| matches!(change, Change::Safety(_));
+        if let Some(Change::Safety(rules)) = changes.iter().rfind(|change| is_rules(change)) {
+            *write(&self.safety) = Arc::clone(rules);
+        }
+        let rules = self.rules();
         let mut entries = Vec::with_capacity(changes.len());
         let mut overtaken = 0;
         for change in changes {
-            let (entry, overtakes) = self.take(change, head.pos);
+            let (entry, overtakes) = self.take(change, head.pos, &rules);
             entries.extend(entry);
             overtaken += usize::from(overtakes);
         }
@@ -141,6 +160,23 @@ impl View {
             write(&self.feed).compact(entries);
         }
         self.head.send_replace(*head);
+    }
+
+    /// The rules of safety stock.
+    fn rules(&self) -> Arc<SafetyStock> {
+        Arc::clone(&read(&self.safety))
+    }
+
+    /// Levels, by their shops' numbers, of which another number is kept back than the feed's readers were told: a shop has
+    /// said that they are of another article.
+    pub(crate) fn take_untold(&self) -> Vec<(u32, Barcode)> {
+        std::mem::take(&mut *self.untold.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Readers are yet to be told of these levels.
+    pub(crate) fn leave_untold(&self, levels: impl IntoIterator<Item = (u32, Barcode)>) {
+        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        untold.extend(levels);
     }
 
     /// Where the feed stands. Whatever changed up to there is in the answers.
@@ -164,12 +200,12 @@ impl View {
     }
 
     /// Takes one change: its place in the feed, and whether it overtakes an earlier one.
-    fn take(&self, change: Change, pos: u64) -> (Option<Entry>, bool) {
+    fn take(&self, change: Change, pos: u64, rules: &SafetyStock) -> (Option<Entry>, bool) {
         match change {
-            Change::Level(row) => self.take_level(row),
+            Change::Level(row) => self.take_level(row, rules),
             Change::Item { barcode, item } => {
                 let entry = self.item_or_new(&barcode);
-                let (before, after) = entry.set_catalogue(item, pos);
+                let (before, after) = entry.set_catalogue(item, pos, rules);
                 self.rename(&entry, &before, &after);
                 (None, false)
             }
@@ -186,11 +222,11 @@ impl View {
                 self.board.heard(shop, heard, status);
                 (None, false)
             }
-            Change::Leg { .. } => (None, false),
+            Change::Leg { .. } | Change::Safety(_) => (None, false),
         }
     }
 
-    fn take_level(&self, row: LevelRow) -> (Option<Entry>, bool) {
+    fn take_level(&self, row: LevelRow, rules: &SafetyStock) -> (Option<Entry>, bool) {
         let Some(shop) = self.board.cell(row.shop) else {
             tracing::error!(
                 shop.index = row.shop,
@@ -201,8 +237,12 @@ impl View {
         let item = self.item_or_new(&row.barcode);
         let (pos, index) = (row.pos, row.shop);
         let overtakes = item.has_level(index);
-        let (before, after) = item.set_level(shop, row);
+        let (before, after, moved) = item.set_level(shop, row, rules);
         self.rename(&item, &before, &after);
+        if !moved.is_empty() {
+            let moved = moved.into_iter().map(|shop| (shop, item.barcode.clone()));
+            self.leave_untold(moved);
+        }
         (
             Some(Entry {
                 pos,

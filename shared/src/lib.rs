@@ -6,7 +6,7 @@
 //! Reading order: [`barcode`], [`ids`], [`qty`], [`time`], [`money`] (the values) → [`movement`] (one change and its
 //! identity) → [`chain`], [`totals`], [`voids`] (what a set of movements means) → [`delta`], [`decide`], [`orphan`]
 //! (who sends what to whom) → [`digest`] (whether both hold the same) → [`model`] (the same as a CRDT, the oracle), [`memory`] (both sides without a
-//! disk, for tests) → [`stock`] (the one formula), [`registers`], [`freshness`], [`distance`] → [`hold`] (pieces kept for web orders) → [`wire`].
+//! disk, for tests) → [`stock`] (the one formula), [`safety`] (what is kept back), [`registers`], [`freshness`], [`distance`] → [`hold`] (pieces kept for web orders) → [`wire`].
 
 pub mod barcode;
 pub mod chain;
@@ -26,6 +26,7 @@ pub mod orphan;
 pub mod planted;
 pub mod qty;
 pub mod registers;
+pub mod safety;
 pub mod stock;
 pub mod time;
 pub mod totals;

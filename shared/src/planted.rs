@@ -45,6 +45,8 @@ pub const ALL: &[&str] = &[
     "a_bought_hold_is_released",
     "granted_before_the_legs_are_back",
     "held_pieces_are_granted_again",
+    "safety_stock_is_granted",
+    "the_chains_safety_stock_wins",
     "a_shop_that_said_no_is_asked_again",
     "an_ended_leg_is_confirmed",
     "promised_pieces_are_confirmed_again",

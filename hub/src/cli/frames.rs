@@ -49,6 +49,8 @@ pub(super) async fn run(verb: FramesVerb, context: Context<'_>) -> anyhow::Resul
             }
         }
         FramesVerb::Import { file, orphan } => {
+            // What is kept back, and what may stand for what, is asked of it where orders are asked for elsewhere.
+            super::query::view(&context).await?;
             let strays = if orphan {
                 Strays::Adopted
             } else {

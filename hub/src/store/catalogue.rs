@@ -319,7 +319,7 @@ fn set_item(
         barcode: barcode.clone(),
         item: Some(new.clone()),
     });
-    for level in totals::touch_levels(txn, barcode)? {
+    for level in totals::touch_levels(txn, barcode, None)? {
         txn.change(Change::Level(level));
     }
     Ok(())

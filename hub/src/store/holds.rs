@@ -28,6 +28,7 @@ use rusqlite::{Connection, params};
 use vitrina_shared::hold::Policy;
 use vitrina_shared::{Barcode, HoldId, TimeMs};
 
+use super::safety::BarcodesOf;
 use super::{Store, StoreError};
 
 const FORGET_RETURNS: &str = "DELETE FROM legs_returned";
@@ -63,6 +64,13 @@ impl Store {
     pub(crate) fn ask_of_goods(&self, goods: GoodsOf) {
         match self {
             Self::Sqlite(store) => store.ask_of_goods(goods),
+        }
+    }
+
+    /// Names who is asked for the barcodes of an article, in the middle of a write.
+    pub(crate) fn ask_of_articles(&self, barcodes_of: BarcodesOf) {
+        match self {
+            Self::Sqlite(store) => store.ask_of_articles(barcodes_of),
         }
     }
 

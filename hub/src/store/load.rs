@@ -1,13 +1,14 @@
 //! Everything the view holds, read at start.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use vitrina_shared::registers::{Item, kind};
 use vitrina_shared::{Barcode, TimeMs, Total};
 
 use super::totals::{self, Correction, Part};
-use super::{StoreError, heard, holds, registers, shops};
+use super::{StoreError, heard, holds, registers, safety, shops};
 use crate::change::{Change, LevelRow};
 
 const COMMITS: &str = "SELECT pos, tag FROM feed_commit ORDER BY pos";
@@ -28,8 +29,9 @@ pub(super) fn commits(conn: &Connection) -> Result<Vec<(u64, u64)>, StoreError> 
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Shops, what was heard of them, items, aliases, then the levels in the order of their positions.
+/// The rules of safety stock, shops, what was heard of them, items, aliases, then the levels in the order of their positions.
 pub(super) fn load(conn: &Connection, into: &mut dyn FnMut(Change)) -> Result<(), StoreError> {
+    into(Change::Safety(Arc::new(safety::rules(conn)?)));
     for shop in shops::all(conn)? {
         let (heard, status) = heard::of(conn, &shop)?;
         let index = shop.index;

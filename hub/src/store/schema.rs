@@ -29,4 +29,9 @@ pub(super) const STEPS: &[Step] = &[
         name: "work_items",
         sql: include_str!("../../migrations/1004_work_items.sql"),
     },
+    Step {
+        number: 1_005,
+        name: "safety",
+        sql: include_str!("../../migrations/1005_safety.sql"),
+    },
 ];

@@ -10,10 +10,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 use vitrina_host::db::{Db, Group, Hooks, Settings, Vfs};
 use vitrina_host::output::Lang;
 use vitrina_shared::hold::Policy;
+use vitrina_shared::safety::SafetyStock;
 use vitrina_shared::{Barcode, HubLife, TimeMs};
 
 use super::holds::GoodsOf;
 use super::outside::Outside;
+use super::safety::{self, BarcodesOf};
 use super::{StoreError, lives, schema};
 use crate::audit::By;
 use crate::change::{Change, FeedHead, Goods};
@@ -48,10 +50,13 @@ struct Shared {
     next: Mutex<Pending>,
     listener: OnceLock<Listener>,
     goods: OnceLock<GoodsOf>,
+    barcodes_of: OnceLock<BarcodesOf>,
     lang: OnceLock<Lang>,
     policy: OnceLock<Policy>,
     barcodes: RwLock<HashMap<Box<str>, i64>>,
     outside: Outside,
+    /// The rules of safety stock.
+    safety: RwLock<Arc<SafetyStock>>,
 }
 
 /// The transactions whose positions have their tag.
@@ -83,6 +88,7 @@ pub(super) struct Txn<'a> {
 struct Side {
     changes: Vec<Change>,
     barcodes: Vec<(Box<str>, i64)>,
+    safety: Option<Arc<SafetyStock>>,
     life: Option<HubLife>,
 }
 
@@ -112,10 +118,12 @@ impl SqliteStore {
             next: Mutex::default(),
             listener: OnceLock::new(),
             goods: OnceLock::new(),
+            barcodes_of: OnceLock::new(),
             lang: OnceLock::new(),
             policy: OnceLock::new(),
             barcodes: RwLock::new(HashMap::new()),
             outside: Outside::default(),
+            safety: RwLock::default(),
         });
         let mut settings = Settings::new(path);
         // A bootstrap of all shops touches every page of the barcodes' index at random.
@@ -159,9 +167,10 @@ impl SqliteStore {
                     row.get(0)?,
                 );
             }
-            Ok::<_, StoreError>((commit, barcodes, lives::current(conn)?))
+            let kept = (barcodes, safety::rules(conn)?);
+            Ok::<_, StoreError>((commit, kept, lives::current(conn)?))
         })?;
-        let (commit, barcodes, life) = known;
+        let (commit, (barcodes, safety), life) = known;
         let (pos, tag) = commit.unwrap_or((0, 0));
         self.shared.pos.store(pos, Ordering::SeqCst);
         lock(&self.shared.sealed).pos = pos;
@@ -178,6 +187,7 @@ impl SqliteStore {
             .barcodes
             .write()
             .unwrap_or_else(PoisonError::into_inner) = barcodes;
+        self.shared.keep_back(Arc::new(safety));
         if life.is_none() {
             self.write_blocking(|txn| lives::begin(txn, 1, (&By::Hub, "the database was made")))?;
         }
@@ -192,6 +202,11 @@ impl SqliteStore {
     /// Who is asked what a barcode is; the first one named stays.
     pub(super) fn ask_of_goods(&self, goods: GoodsOf) {
         let _ = self.shared.goods.set(goods);
+    }
+
+    /// Who is asked for the barcodes of an article; the first one named stays.
+    pub(super) fn ask_of_articles(&self, barcodes_of: BarcodesOf) {
+        let _ = self.shared.barcodes_of.set(barcodes_of);
     }
 
     /// What is promised of a shop that is not heard from; what is said first stays.
@@ -320,9 +335,16 @@ impl Shared {
                 .unwrap_or_else(PoisonError::into_inner)
                 .extend(side.barcodes);
         }
+        if let Some(safety) = side.safety {
+            self.keep_back(safety);
+        }
         let mut next = lock(&self.next);
         next.changes.extend(side.changes);
         next.life = side.life.or(next.life);
+    }
+
+    fn keep_back(&self, safety: Arc<SafetyStock>) {
+        *self.safety.write().unwrap_or_else(PoisonError::into_inner) = safety;
     }
 
     /// After COMMIT, once: the view follows before anybody has an answer.
@@ -394,6 +416,26 @@ impl Txn<'_> {
     pub(super) fn goods(&self, barcode: &Barcode) -> Goods {
         let known = self.shared.goods.get();
         known.map_or_else(Goods::default, |goods| goods(barcode))
+    }
+
+    /// The barcodes of an article.
+    pub(super) fn barcodes_of(&self, article: &str) -> Vec<Barcode> {
+        let known = self.shared.barcodes_of.get();
+        known.map_or_else(Vec::new, |known| known(article))
+    }
+
+    /// The rules of safety stock.
+    pub(super) fn safety(&self) -> Arc<SafetyStock> {
+        if let Some(safety) = &self.side.safety {
+            return Arc::clone(safety);
+        }
+        let known = self.shared.safety.read();
+        Arc::clone(&known.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Other rules are in force with this commit.
+    pub(super) fn set_safety(&mut self, safety: Arc<SafetyStock>) {
+        self.side.safety = Some(safety);
     }
 
     /// What is promised of a shop that is not heard from.

@@ -3,6 +3,7 @@
 mod audit;
 mod history;
 mod model;
+mod safety;
 mod work;
 
 use std::collections::BTreeMap;

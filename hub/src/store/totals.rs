@@ -27,8 +27,8 @@ const CORRECTION: &str = "SELECT condition, units FROM correction WHERE shop = ?
 const CORRECT: &str = "INSERT INTO correction (shop, barcode, condition, units) VALUES (?1, ?2, ?3, ?4) \
     ON CONFLICT (shop, barcode, condition) DO UPDATE SET units = units + excluded.units";
 const BARCODES_OF: &str = "SELECT DISTINCT t.barcode, b.text FROM total AS t JOIN barcode AS b ON b.id = t.barcode \
-    WHERE t.shop = ?1 ORDER BY t.barcode";
-const SHOPS_OF: &str = "SELECT id FROM shop";
+    WHERE t.shop = ?1 AND t.barcode > ?2 ORDER BY t.barcode LIMIT ?3";
+const SHOPS_OF: &str = "SELECT id FROM shop WHERE ?1 IS NULL OR id = ?1";
 
 /// One row of totals: a replica's part of a level.
 #[derive(Clone, Debug, Default)]
@@ -227,7 +227,6 @@ pub(super) fn level(
         on_hand: numbers.on_hand,
         unavailable: numbers.unavailable,
         held,
-        safety: 0,
         in_transit: 0,
         price,
         words,
@@ -281,15 +280,20 @@ pub(super) fn publish(txn: &mut Txn<'_>, shop: u32, barcode: i64) -> Result<(), 
     Ok(())
 }
 
-/// Gives every level of a barcode a new position, because what the catalogue says of it changed.
-pub(super) fn touch_levels(txn: &mut Txn<'_>, name: &Barcode) -> Result<Vec<LevelRow>, StoreError> {
+/// Gives every level of a barcode a new position, because what the catalogue says of it or what is kept back of it changed;
+/// where a shop is named, its level alone.
+pub(super) fn touch_levels(
+    txn: &mut Txn<'_>,
+    name: &Barcode,
+    shop: Option<u32>,
+) -> Result<Vec<LevelRow>, StoreError> {
     let Some(barcode) = find_barcode(txn.conn, name.as_str())? else {
         return Ok(Vec::new());
     };
     let shops: Vec<u32> = {
         let mut statement = txn.conn.prepare_cached(SHOPS_OF)?;
         statement
-            .query_map([], |row| row.get(0))?
+            .query_map([shop], |row| row.get(0))?
             .collect::<Result<_, _>>()?
     };
     let mut levels = Vec::new();
@@ -301,19 +305,33 @@ pub(super) fn touch_levels(txn: &mut Txn<'_>, name: &Barcode) -> Result<Vec<Leve
 
 /// Gives every level of a shop a new position, because readers see the shop again.
 pub(super) fn touch_shop(txn: &mut Txn<'_>, shop: u32) -> Result<Vec<LevelRow>, StoreError> {
+    Ok(touch_some(txn, (shop, 0), usize::MAX)?.0)
+}
+
+/// The same for at most `most` levels behind a barcode; the last of them, where there may be more.
+pub(super) fn touch_some(
+    txn: &mut Txn<'_>,
+    (shop, after): (u32, i64),
+    most: usize,
+) -> Result<(Vec<LevelRow>, Option<i64>), StoreError> {
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
     let barcodes: Vec<(i64, String)> = {
         let mut statement = txn.conn.prepare_cached(BARCODES_OF)?;
         statement
-            .query_map([shop], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map(params![shop, after, limit], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?
             .collect::<Result<_, _>>()?
     };
+    let last = barcodes.last().map(|(barcode, _)| *barcode);
+    let last = last.filter(|_| barcodes.len() == most);
     let mut levels = Vec::with_capacity(barcodes.len());
     for (barcode, name) in barcodes {
         let name =
             Barcode::from_key(&name).map_err(|_| StoreError::Damaged("a barcode is none"))?;
         levels.extend(touch_level(txn, shop, barcode, &name)?);
     }
-    Ok(levels)
+    Ok((levels, last))
 }
 
 /// Gives one level a new position. The quantity did not change, so neither does when it last did.

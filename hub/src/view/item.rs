@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vitrina_shared::registers::Item as CatalogueItem;
+use vitrina_shared::safety::SafetyStock;
 use vitrina_shared::stock::Level as Numbers;
 use vitrina_shared::{Barcode, Money};
 
@@ -69,6 +70,7 @@ impl Item {
         &self,
         catalogue: Option<CatalogueItem>,
         pos: u64,
+        rules: &SafetyStock,
     ) -> (Arc<Face>, Arc<Face>) {
         let mut inside = self.inside();
         let before = Arc::clone(&inside.face);
@@ -78,11 +80,22 @@ impl Item {
             inside.changed = inside.changed.max(pos);
         }
         inside.refresh_face();
-        (before, Arc::clone(&inside.face))
+        let after = Arc::clone(&inside.face);
+        if before.article != after.article {
+            inside.keep_back(&self.barcode, rules, None);
+        }
+        (before, after)
     }
 
-    /// Takes a level's new state. The faces before and after.
-    pub(crate) fn set_level(&self, shop: Arc<ShopCell>, row: LevelRow) -> (Arc<Face>, Arc<Face>) {
+    /// Takes a level's new state. The faces before and after, and the shops of which another number is kept back now
+    /// because this one says another article.
+    pub(crate) fn set_level(
+        &self,
+        shop: Arc<ShopCell>,
+        row: LevelRow,
+        rules: &SafetyStock,
+    ) -> (Arc<Face>, Arc<Face>, Vec<u32>) {
+        let index = shop.index;
         let mut inside = self.inside();
         let before = Arc::clone(&inside.face);
         inside.changed = inside.changed.max(row.pos);
@@ -110,7 +123,11 @@ impl Item {
         if spoken {
             inside.refresh_face();
         }
-        (before, Arc::clone(&inside.face))
+        let after = Arc::clone(&inside.face);
+        let only = (before.article == after.article).then_some(index);
+        let mut moved = inside.keep_back(&self.barcode, rules, only);
+        moved.retain(|shop| *shop != index);
+        (before, after, moved)
     }
 
     /// Whether the shop ever had it.
@@ -219,6 +236,23 @@ impl Inside {
             .binary_search_by_key(&shop, |level| level.shop.index)
             .ok()?;
         self.levels.get(at)
+    }
+
+    /// Works out what is kept back, of all levels or of the one of a shop; the shops where that is another number now.
+    fn keep_back(&mut self, barcode: &Barcode, rules: &SafetyStock, only: Option<u32>) -> Vec<u32> {
+        let article = self.face.article.as_deref();
+        let mut moved = Vec::new();
+        for level in &mut self.levels {
+            if only.is_some_and(|only| only != level.shop.index) {
+                continue;
+            }
+            let units = rules.units(&level.shop.shop, barcode, article);
+            if level.numbers.safety_stock != units {
+                level.numbers.safety_stock = units;
+                moved.push(level.shop.index);
+            }
+        }
+        moved
     }
 
     fn shown(&self) -> impl Iterator<Item = &Level> {

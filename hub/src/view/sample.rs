@@ -47,7 +47,6 @@ pub(crate) fn level(shop: u32, barcode: &str, on_hand: i64, pos: u64) -> LevelRo
         on_hand,
         unavailable: 0,
         held: 0,
-        safety: 0,
         in_transit: 0,
         price: None,
         words: None,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use vitrina_shared::freshness::Heard;
 use vitrina_shared::registers::Item as CatalogueItem;
+use vitrina_shared::safety::{Goods, SafetyStock, Scope};
 
 use super::flat::Format;
 use super::list::StockQuery;

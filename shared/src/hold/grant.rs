@@ -113,14 +113,13 @@ pub fn promisable(offer: &Offer) -> Result<i64, Refusal> {
         Confidence::Stale => offer.policy.stale,
         Confidence::Unknown => offer.policy.unknown,
     };
-    let level = if planted::is("held_pieces_are_granted_again") {
-        Level {
-            held: 0,
-            ..offer.level
-        }
-    } else {
-        offer.level
-    };
+    let mut level = offer.level;
+    if planted::is("held_pieces_are_granted_again") {
+        level.held = 0;
+    }
+    if planted::is("safety_stock_is_granted") {
+        level.safety_stock = 0;
+    }
     match promise {
         Promise::All => Ok(level.available()),
         Promise::AllBut(units) => Ok((level.available() - i64::from(units)).max(0)),

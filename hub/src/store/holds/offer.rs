@@ -81,6 +81,7 @@ impl Search {
             let Some(id) = find_barcode(hand.txn.conn, barcode.as_str())? else {
                 continue;
             };
+            let article = search.goods.article.as_deref();
             for index in shops_with(hand.txn.conn, id)? {
                 if only.is_some_and(|only| only != index) {
                     continue;
@@ -90,7 +91,7 @@ impl Search {
                     shop: known.row.shop.clone(),
                     article: search.goods.article.clone(),
                     size: search.goods.size.clone(),
-                    offer: offer(hand.txn, &known, id)?,
+                    offer: offer(hand.txn, &known, (id, &barcode), article)?,
                     distance_m: distance_m(from, place(&known)),
                     was_asked: legs.iter().any(|leg| leg.shop == index),
                     barcode: barcode.clone(),
@@ -125,8 +126,13 @@ impl Search {
     }
 }
 
-/// The numbers of a barcode at a shop.
-fn offer(txn: &Txn<'_>, shop: &Known, barcode: i64) -> Result<Offer, StoreError> {
+/// The numbers of a barcode, which is of `article` where that is known, at a shop.
+fn offer(
+    txn: &Txn<'_>,
+    shop: &Known,
+    (barcode, name): (i64, &Barcode),
+    article: Option<&str>,
+) -> Result<Offer, StoreError> {
     let (conn, index) = (txn.conn, shop.row.index);
     let parts = totals::parts(conn, index, barcode)?;
     let numbers = totals::numbers(&parts, totals::correction(conn, index, barcode)?);
@@ -136,7 +142,7 @@ fn offer(txn: &Txn<'_>, shop: &Known, barcode: i64) -> Result<Offer, StoreError>
             on_hand: numbers.on_hand,
             held: row::held(conn, index, barcode)?,
             unavailable: numbers.unavailable,
-            safety_stock: 0,
+            safety_stock: txn.safety().units(&shop.row.shop, name, article),
         },
         confidence: shop.confidence,
         policy: txn.policy(),

@@ -232,3 +232,56 @@ fn a_packed_body_is_the_same_body() {
     assert!(packed.is_gzip && !plain.is_gzip);
     assert_eq!(unpacked, plain.body.unwrap());
 }
+
+#[test]
+fn what_is_kept_back_follows_the_rules_the_catalogue_and_the_shops_own_words() {
+    let view = view(2);
+    let mut rules = SafetyStock::default();
+    let of_article = Scope {
+        shop: None,
+        goods: Goods::Article("K-1".into()),
+    };
+    rules.set(&of_article, Some(1));
+    let kept = |view: &View| {
+        let levels = body(view, "A")["levels"].clone();
+        let levels = levels.as_array().unwrap().clone();
+        levels
+            .iter()
+            .map(|level| ["safety_stock", "available"].map(|name| level[name].as_i64().unwrap()))
+            .collect::<Vec<_>>()
+    };
+    commit(&view, vec![level(0, "A", 2, 5), level(1, "A", 1, 6)]);
+
+    // Levels of the same commit have the rules, wherever they stand in it.
+    let (row, rules) = (level(0, "A", 2, 7), Arc::new(rules));
+    view.apply(
+        &head(7),
+        vec![Change::Level(row), Change::Safety(Arc::clone(&rules))],
+    );
+    assert_eq!(kept(&view), [[0, 2], [0, 1]]);
+
+    // A shop says of which article it is: the other shop's level changes without a place in the feed, which it is to get.
+    let words = Words {
+        article: Some("K-1".into()),
+        ..Words::default()
+    };
+    let spoken = LevelRow {
+        words: Some(Arc::new(words)),
+        ..level(0, "A", 2, 8)
+    };
+    commit(&view, vec![spoken]);
+    assert_eq!(kept(&view), [[1, 1], [1, 0]]);
+    assert_eq!(view.take_untold(), [(1, "A".parse().unwrap())]);
+    assert_eq!(view.take_untold(), []);
+
+    // The catalogue knows better; it gives each level a place itself.
+    view.apply(
+        &head(10),
+        vec![Change::Item {
+            barcode: "A".parse().unwrap(),
+            item: Some(ring("K-2", "17")),
+        }],
+    );
+    assert_eq!(kept(&view), [[0, 2], [0, 1]]);
+    assert_eq!(view.take_untold(), []);
+}
