@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::tz::TimeZone;
 use vitrina_shared::freshness::{self, Confidence, Heard};
+use vitrina_shared::hold::{Policy, Promise};
 use vitrina_shared::hours::Hours;
 use vitrina_shared::{ShopId, TimeMs};
 
@@ -15,6 +16,8 @@ use crate::change::{ShopHealth, ShopRow, offset_ms};
 
 /// `as_of` of a shop that never proved itself, in an atomic.
 const NEVER: i64 = i64::MIN;
+/// Of a shop of which nothing is promised, in an atomic; otherwise the units that are kept back.
+const NOTHING: u64 = u64::MAX;
 /// No confidence was told to the readers of the feed yet.
 const UNTOLD: u8 = u8::MAX;
 const MINUTE_MS: i64 = 60_000;
@@ -28,6 +31,8 @@ pub(crate) struct ShopCell {
     pub(crate) shop: ShopId,
     shown: AtomicBool,
     confidence: AtomicU8,
+    /// What is promised at this confidence.
+    promise: AtomicU64,
     as_of: AtomicI64,
     /// Counts the changes of whatever a body shows of the shop.
     looks: AtomicU64,
@@ -105,6 +110,7 @@ impl ShopCell {
             shop: row.shop.clone(),
             shown: AtomicBool::new(row.is_published()),
             confidence: AtomicU8::new(Confidence::Unknown.number()),
+            promise: AtomicU64::new(NOTHING),
             as_of: AtomicI64::new(NEVER),
             looks: AtomicU64::new(0),
             news: AtomicU64::new(0),
@@ -125,6 +131,14 @@ impl ShopCell {
     /// How far its numbers can be relied on.
     pub(crate) fn confidence(&self) -> Confidence {
         Confidence::of_number(self.confidence.load(Ordering::Acquire))
+    }
+
+    /// How much of what it has available is promised now.
+    pub(crate) fn promise(&self) -> Promise {
+        match self.promise.load(Ordering::Acquire) {
+            0 => Promise::All,
+            units => u32::try_from(units).map_or(Promise::Nothing, Promise::AllBut),
+        }
     }
 
     /// The moment up to which it is known.
@@ -157,16 +171,23 @@ impl ShopCell {
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
     }
 
-    /// Works the words out anew; whether one of them changed.
-    fn look(&self, known: &Known, now: TimeMs) -> bool {
-        let confidence = known.confidence(now).number();
+    /// Works the words out anew, where the chain promises so much; whether one of them changed.
+    fn look(&self, known: &Known, now: TimeMs, chain: Policy) -> bool {
+        let confidence = known.confidence(now);
+        let promise = match known.row.settings.policy(chain).at(confidence) {
+            Promise::All => 0,
+            Promise::AllBut(units) => units.into(),
+            Promise::Nothing => NOTHING,
+        };
+        let confidence = confidence.number();
         let as_of = known.as_of().map_or(NEVER, |at| at.0);
         let shown = known.row.is_published();
         let was_minute = self.as_of_minute();
         self.as_of.store(as_of, Ordering::Release);
         let was_confidence = self.confidence.swap(confidence, Ordering::AcqRel);
+        let was_promise = self.promise.swap(promise, Ordering::AcqRel);
         let was_shown = self.shown.swap(shown, Ordering::AcqRel);
-        let news = was_confidence != confidence || was_shown != shown;
+        let news = was_confidence != confidence || was_promise != promise || was_shown != shown;
         let looks = news || was_minute != self.as_of_minute();
         if news {
             self.news.fetch_add(1, Ordering::AcqRel);
@@ -189,9 +210,19 @@ pub(crate) struct Board {
     beats: AtomicU64,
     /// The latest moment that was heard of: the view has no clock.
     now: AtomicI64,
+    /// What the chain promises of a shop that is not heard from.
+    policy: Policy,
 }
 
 impl Board {
+    /// No shop yet, in a chain that promises so much of one that is not heard from.
+    pub(crate) fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            ..Self::default()
+        }
+    }
+
     /// The shop of a number.
     pub(crate) fn cell(&self, index: u32) -> Option<Arc<ShopCell>> {
         let cells = self.cells.read().unwrap_or_else(PoisonError::into_inner);
@@ -256,7 +287,7 @@ impl Board {
         let cells = self.all();
         let changed = cells
             .iter()
-            .filter(|cell| cell.look(&cell.known(), now))
+            .filter(|cell| cell.look(&cell.known(), now, self.policy))
             .count();
         self.beats.fetch_add(1, Ordering::AcqRel);
         if changed > 0 {
@@ -287,7 +318,8 @@ impl Board {
     }
 
     fn look_at(&self, cell: &ShopCell) {
-        let looks = cell.look(&cell.known(), TimeMs(self.now.load(Ordering::Acquire)));
+        let now = TimeMs(self.now.load(Ordering::Acquire));
+        let looks = cell.look(&cell.known(), now, self.policy);
         self.beats.fetch_add(1, Ordering::AcqRel);
         if looks {
             self.epoch.fetch_add(1, Ordering::AcqRel);
@@ -344,6 +376,31 @@ mod tests {
             board.freshness(3, NOON.plus(90_001)),
             (Some(NOON), Confidence::Stale)
         );
+    }
+
+    #[test]
+    fn what_is_promised_of_a_silent_shop_is_its_own_word_before_the_chains_and_news() {
+        let board = Board::new(Policy {
+            stale: Promise::AllBut(2),
+            unknown: Promise::Nothing,
+        });
+        let mut own = sample::shop(1, "S001");
+        own.settings.promise_stale = Some(Promise::Nothing);
+        let cells = [board.set(sample::shop(0, "S000")), board.set(own)];
+        let promised = || [0, 1].map(|at: usize| cells[at].promise());
+        assert_eq!(promised(), [Promise::Nothing; 2]);
+
+        board.heard(0, heard(NOON), ShopHealth::default());
+        board.heard(1, heard(NOON), ShopHealth::default());
+        assert_eq!(promised(), [Promise::All; 2]);
+        board.look(NOON.plus(90_001));
+        assert_eq!(promised(), [Promise::AllBut(2), Promise::Nothing]);
+
+        let ((_, news), epoch) = (cells[1].versions(), board.epoch());
+        board.set(sample::shop(1, "S001"));
+        assert_eq!(promised(), [Promise::AllBut(2); 2]);
+        assert_eq!(cells[1].versions().1, news + 1);
+        assert!(board.epoch() > epoch);
     }
 
     #[test]

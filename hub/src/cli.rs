@@ -326,7 +326,7 @@ mod tests {
              --warehouse W1 --warehouse W2=unavailable --source balances --source-every 30m --holds auto --local-prefix 2 --publish off",
             "shop add --from shops.csv --out codes.csv",
             "shop list --not-enrolled",
-            "shop set S017 --publish on",
+            "shop set S017 --publish on --promise-stale 2 --promise-unknown chain",
             "key add --role website --name shop",
             "key revoke shop",
             "import a.xml b.zip --dry-run",

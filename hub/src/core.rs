@@ -224,7 +224,7 @@ impl Core {
         if let Some(view) = self.view.get() {
             return Ok(Arc::clone(view));
         }
-        let view = Arc::new(View::new());
+        let view = Arc::new(View::new(self.config.holds.policy()));
         let head = self.store.load(&mut |change| view.load_one(change))?;
         view.loaded(head, self.store.feed_commits()?);
         Ok(Arc::clone(self.view.get_or_init(|| view)))

@@ -25,48 +25,10 @@ pub(crate) struct HoldSettings {
     pub(crate) per_order: u32,
     /// The most open legs of one API key; 0: as many as it wants.
     pub(crate) per_key: u32,
-    /// What is promised of a shop that is silent.
-    pub(crate) stale: Promised,
+    /// What is promised of a shop that is silent, unless its own settings say otherwise.
+    pub(crate) stale: Promise,
     /// What is promised of a shop that was never heard from in this life of the hub.
-    pub(crate) unknown: Promised,
-}
-
-/// How much is promised: `"all"`, `"nothing"`, or a number of pieces of each level that is kept back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Promised {
-    /// All but so many.
-    But(u32),
-    /// All or nothing.
-    Word(PromisedWord),
-}
-
-/// All or nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum PromisedWord {
-    /// All.
-    All,
-    /// Nothing.
-    Nothing,
-}
-
-impl Promised {
-    fn of(promise: Promise) -> Self {
-        match promise {
-            Promise::All => Self::Word(PromisedWord::All),
-            Promise::AllBut(units) => Self::But(units),
-            Promise::Nothing => Self::Word(PromisedWord::Nothing),
-        }
-    }
-
-    fn promise(self) -> Promise {
-        match self {
-            Self::Word(PromisedWord::All) => Promise::All,
-            Self::But(units) => Promise::AllBut(units),
-            Self::Word(PromisedWord::Nothing) => Promise::Nothing,
-        }
-    }
+    pub(crate) unknown: Promise,
 }
 
 impl Default for HoldSettings {
@@ -75,8 +37,8 @@ impl Default for HoldSettings {
         Self {
             per_order: caps.order.unwrap_or(0),
             per_key: caps.caller.unwrap_or(0),
-            stale: Promised::of(policy.stale),
-            unknown: Promised::of(policy.unknown),
+            stale: policy.stale,
+            unknown: policy.unknown,
         }
     }
 }
@@ -85,8 +47,8 @@ impl HoldSettings {
     /// What is promised of a shop that is not heard from.
     pub(crate) fn policy(self) -> Policy {
         Policy {
-            stale: self.stale.promise(),
-            unknown: self.unknown.promise(),
+            stale: self.stale,
+            unknown: self.unknown,
         }
     }
 
@@ -244,6 +206,12 @@ mod tests {
             (all.policy().stale, all.policy().unknown),
             (Promise::AllBut(2), Promise::All)
         );
-        assert!(said("[holds]\nstale = \"some\"").is_err());
+        for bad in ["\"some\"", "-1", "4294967296"] {
+            let error = said(&format!("[holds]\nstale = {bad}")).unwrap_err();
+            assert!(
+                format!("{error:?}").contains("say all, nothing"),
+                "{error:?}"
+            );
+        }
     }
 }

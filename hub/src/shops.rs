@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use vitrina_host::config::Period;
 use vitrina_host::sign;
+use vitrina_shared::hold::{Promise, PromiseError};
 use vitrina_shared::hours::Hours;
 use vitrina_shared::registers::{HoldPolicy, Settings, Source, Warehouse};
 use vitrina_shared::{ShopId, TimeMs};
@@ -96,6 +97,73 @@ pub(crate) enum HoldChoice {
     Scan,
 }
 
+/// What is promised of a shop that is not heard from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub(crate) enum PromiseChoice {
+    /// What the chain's settings say.
+    Chain,
+    /// This.
+    Own(Promise),
+}
+
+/// The word that takes a shop's own promise back.
+const CHAIN: &str = "chain";
+
+/// Not a choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}; or chain: what [holds] of hub.toml says")]
+pub(crate) struct PromiseChoiceError(PromiseError);
+
+/// A choice as JSON says it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Units(i64),
+    Word(String),
+}
+
+impl TryFrom<Written> for PromiseChoice {
+    type Error = PromiseChoiceError;
+
+    fn try_from(written: Written) -> Result<Self, PromiseChoiceError> {
+        match written {
+            Written::Units(units) => units.to_string().parse(),
+            Written::Word(word) => word.parse(),
+        }
+    }
+}
+
+impl From<PromiseChoice> for Written {
+    fn from(choice: PromiseChoice) -> Self {
+        match choice {
+            PromiseChoice::Chain => Self::Word(CHAIN.to_owned()),
+            PromiseChoice::Own(Promise::AllBut(units)) => Self::Units(units.into()),
+            PromiseChoice::Own(word) => Self::Word(word.to_string()),
+        }
+    }
+}
+
+impl FromStr for PromiseChoice {
+    type Err = PromiseChoiceError;
+
+    fn from_str(text: &str) -> Result<Self, PromiseChoiceError> {
+        if text == CHAIN {
+            return Ok(Self::Chain);
+        }
+        text.parse().map(Self::Own).map_err(PromiseChoiceError)
+    }
+}
+
+impl PromiseChoice {
+    fn own(self) -> Option<Promise> {
+        match self {
+            Self::Chain => None,
+            Self::Own(promise) => Some(promise),
+        }
+    }
+}
+
 /// What can be said of a shop; what is not said stays as it is. An empty text takes a text away.
 #[derive(Clone, Debug, Default, clap::Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -141,6 +209,12 @@ pub(crate) struct Fields {
     /// How web orders are answered
     #[arg(long)]
     pub(crate) holds: Option<HoldChoice>,
+    /// What is promised while it is stale: all, nothing, or how many pieces of each level are kept back; chain: as hub.toml says
+    #[arg(long, value_name = "PROMISE")]
+    pub(crate) promise_stale: Option<PromiseChoice>,
+    /// The same while it is unknown
+    #[arg(long, value_name = "PROMISE")]
+    pub(crate) promise_unknown: Option<PromiseChoice>,
     /// Codes that begin so are numbered by the shop itself
     #[arg(long = "local-prefix", value_name = "PREFIX")]
     #[serde(rename = "local_prefix", alias = "local_prefixes")]
@@ -359,6 +433,12 @@ impl Fields {
                 "warehouse",
                 format!("a shop has at most {MAX_LIST} of them"),
             ));
+        }
+        if let Some(choice) = self.promise_stale {
+            settings.promise_stale = choice.own();
+        }
+        if let Some(choice) = self.promise_unknown {
+            settings.promise_unknown = choice.own();
         }
         choices(settings, (self.shop_type, self.source, self.holds));
         if let Some(publish) = self.publish {

@@ -23,6 +23,7 @@ use foldhash::HashMap;
 use foldhash::fast::RandomState;
 use tokio::sync::watch;
 use vitrina_shared::freshness::Confidence;
+use vitrina_shared::hold::Policy;
 use vitrina_shared::safety::SafetyStock;
 use vitrina_shared::{Barcode, HubLife, TimeMs};
 
@@ -72,8 +73,8 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 }
 
 impl View {
-    /// An empty view, to be loaded.
-    pub(crate) fn new() -> Self {
+    /// An empty view, to be loaded, of a chain that promises so much of a shop that is not heard from.
+    pub(crate) fn new(policy: Policy) -> Self {
         let head = FeedHead {
             life: HubLife {
                 ordinal: 0,
@@ -86,7 +87,7 @@ impl View {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             spread: RandomState::default(),
             index: RwLock::default(),
-            board: Board::default(),
+            board: Board::new(policy),
             feed: RwLock::new(Feed::new(head)),
             safety: RwLock::default(),
             untold: Mutex::default(),

@@ -18,7 +18,7 @@ mod till;
 pub use answer::{
     OwnStock, Promised, Response, answer, confirmed, declined, is_second, promised, uncovered,
 };
-pub use grant::{Caps, Holding, Offer, Policy, Promise, Refusal, grant, promisable};
+pub use grant::{Caps, Holding, Offer, Policy, Promise, PromiseError, Refusal, grant, promisable};
 pub use leg::{Leg, MAX_CALLER_BYTES, MAX_ORDER_BYTES, Purpose, RETURN_MS, Terms};
 pub use settle::{Act, Known, NotOpen, expire, extend, is_open, release, settle, word};
 pub use side::{DeclineReason, HubSide, HubState, ShopSide};

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hold::{Policy, Promise};
 use crate::{Condition, Money};
 
 /// The kinds of registers.
@@ -95,6 +96,10 @@ pub struct Settings {
     pub source_every_ms: Option<i64>,
     /// How holds are answered.
     pub holds: HoldPolicy,
+    /// What is promised of the shop while it is silent; none: what the chain says.
+    pub promise_stale: Option<Promise>,
+    /// What is promised of it before it was heard from; none: what the chain says.
+    pub promise_unknown: Option<Promise>,
     /// Codes that begin with one of these are keyed `CODE@SHOP`.
     pub local_prefixes: Vec<String>,
     /// The places of the shop's 1C that are this shop; none: files that name no warehouse, or only one.
@@ -114,9 +119,21 @@ impl Default for Settings {
             source: Source::default(),
             source_every_ms: None,
             holds: HoldPolicy::default(),
+            promise_stale: None,
+            promise_unknown: None,
             local_prefixes: Vec::new(),
             warehouses: Vec::new(),
             closed: false,
+        }
+    }
+}
+
+impl Settings {
+    /// What is promised of the shop: its own word, else the chain's.
+    pub fn policy(&self, chain: Policy) -> Policy {
+        Policy {
+            stale: self.promise_stale.unwrap_or(chain.stale),
+            unknown: self.promise_unknown.unwrap_or(chain.unknown),
         }
     }
 }

@@ -275,6 +275,9 @@ fn new_shop(row: &Row<'_>) -> anyhow::Result<NewShop> {
             None => None,
         },
         holds: choice(row, Column::Holds)?,
+        // Of a chain that is just added the settings of the hub say it.
+        promise_stale: None,
+        promise_unknown: None,
         local_prefixes: list(Column::LocalPrefix),
         publish: choice(row, Column::Publish)?,
     };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use vitrina_host::output::{Cell, CsvOut};
 use vitrina_shared::Money;
+use vitrina_shared::hold::Promise;
 
 use crate::board::{Board, Known, ShopCell};
 use crate::view::face::Face;
@@ -12,7 +13,7 @@ use crate::view::json;
 use crate::view::level::Level;
 
 /// The columns of a level as CSV: the names of its JSON, with the price's two parts apart.
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 19] = [
     "kind",
     "barcode",
     "article",
@@ -24,6 +25,7 @@ const COLUMNS: [&str; 18] = [
     "unavailable",
     "safety_stock",
     "available",
+    "promised",
     "in_transit",
     "price",
     "currency",
@@ -81,6 +83,7 @@ impl Row<'_> {
             numbers.unavailable,
             numbers.safety_stock,
             numbers.available(),
+            self.level.promised(),
             self.level.in_transit,
         ]
         .map(|number| number.to_string());
@@ -257,6 +260,11 @@ fn location_members(out: &mut Vec<u8>, cell: &ShopCell, known: &Known) {
             .map_or_else(|| "null".to_owned(), |d| d.to_string());
         out.extend_from_slice(format!("\"{name}\":{degrees},").as_bytes());
     }
+    let promise = match cell.promise() {
+        Promise::AllBut(units) => units.to_string(),
+        word => format!("\"{word}\""),
+    };
+    out.extend_from_slice(format!(r#""promise":{promise},"#).as_bytes());
     out.extend_from_slice(br#""as_of":"#);
     json::time_or_null(out, cell.as_of());
 }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vitrina_shared::registers::Item as CatalogueItem;
 use vitrina_shared::safety::SafetyStock;
-use vitrina_shared::stock::Level as Numbers;
 use vitrina_shared::{Barcode, Money};
 
 use crate::board::ShopCell;
@@ -322,7 +321,7 @@ impl Inside {
                 level.updated_at,
             )
                 .hash(&mut hash);
-            level.shop.confidence().hash(&mut hash);
+            (level.shop.confidence(), level.shop.promise()).hash(&mut hash);
         }
         hash.finish()
     }
@@ -397,19 +396,16 @@ impl Inside {
     }
 
     fn sums(&self, out: &mut Vec<u8>) {
-        let sum = |of: fn(&Numbers) -> i64| {
-            self.shown()
-                .map(|level| of(&level.numbers))
-                .fold(0, i64::saturating_add)
-        };
+        let sum_of = |of: fn(&Level) -> i64| self.shown().map(of).fold(0, i64::saturating_add);
         json::members(
             out,
             &[
-                ("on_hand", sum(|numbers| numbers.on_hand)),
-                ("held", sum(|numbers| numbers.held)),
-                ("unavailable", sum(|numbers| numbers.unavailable)),
-                ("safety_stock", sum(|numbers| numbers.safety_stock)),
-                ("available", sum(|numbers| numbers.available())),
+                ("on_hand", sum_of(|level| level.numbers.on_hand)),
+                ("held", sum_of(|level| level.numbers.held)),
+                ("unavailable", sum_of(|level| level.numbers.unavailable)),
+                ("safety_stock", sum_of(|level| level.numbers.safety_stock)),
+                ("available", sum_of(|level| level.numbers.available())),
+                ("promised", sum_of(Level::promised)),
             ],
         );
     }

@@ -48,6 +48,11 @@ impl Level {
         }
     }
 
+    /// The units that are promised: what is available, as far as the shop's freshness allows.
+    pub(crate) fn promised(&self) -> i64 {
+        self.shop.promise().of(self.numbers.available())
+    }
+
     /// Appends the members of the level's object, from `shop` to `confidence`; returns where `as_of` was written.
     pub(crate) fn write(
         &self,
@@ -66,6 +71,7 @@ impl Level {
                 ("unavailable", self.numbers.unavailable),
                 ("safety_stock", self.numbers.safety_stock),
                 ("available", self.numbers.available()),
+                ("promised", self.promised()),
                 ("in_transit", self.in_transit),
             ],
         );

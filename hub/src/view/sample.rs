@@ -1,5 +1,6 @@
 //! Small shops and levels for tests.
 
+use vitrina_shared::hold::Policy;
 use vitrina_shared::registers::{Item, Settings};
 use vitrina_shared::{HubLife, Money, TimeMs};
 
@@ -69,7 +70,7 @@ pub(crate) fn ring(article: &str, size: &str) -> Item {
 
 /// A view with shops S000, S001, … at the feed positions 1, 2, …
 pub(crate) fn view(shops: u32) -> View {
-    let view = View::new();
+    let view = View::new(Policy::default());
     (0..shops).for_each(|index| view.load_one(Change::Shop(shop(index, &format!("S{index:03}")))));
     view.loaded(
         head(u64::from(shops)),

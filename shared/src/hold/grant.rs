@@ -1,11 +1,18 @@
 //! Whether a leg may be opened at a shop. Decided on the numbers of the transaction that opens it, never on a view.
 
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
 use crate::freshness::Confidence;
 use crate::planted;
 use crate::stock::Level;
 
-/// How much of what is available is promised at a degree of confidence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How much of what is available is promised at a degree of confidence: `"all"`, `"nothing"`, or a number of units of each
+/// level that is kept back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
 pub enum Promise {
     /// All of it.
     All,
@@ -13,6 +20,74 @@ pub enum Promise {
     AllBut(u32),
     /// Nothing.
     Nothing,
+}
+
+/// Not a promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("say all, nothing, or how many pieces of each level are kept back")]
+pub struct PromiseError;
+
+/// A promise as settings say it.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Units(i64),
+    Word(String),
+}
+
+impl From<Promise> for Written {
+    fn from(promise: Promise) -> Self {
+        match promise {
+            Promise::AllBut(units) => Self::Units(units.into()),
+            word => Self::Word(word.to_string()),
+        }
+    }
+}
+
+impl TryFrom<Written> for Promise {
+    type Error = PromiseError;
+
+    fn try_from(written: Written) -> Result<Self, PromiseError> {
+        match written {
+            Written::Units(units) => { units.try_into() }
+                .map(Self::AllBut)
+                .map_err(|_| PromiseError),
+            Written::Word(word) => word.parse(),
+        }
+    }
+}
+
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::AllBut(units) => units.fmt(f),
+            Self::Nothing => f.write_str("nothing"),
+        }
+    }
+}
+
+impl FromStr for Promise {
+    type Err = PromiseError;
+
+    fn from_str(text: &str) -> Result<Self, PromiseError> {
+        match text {
+            "all" => Ok(Self::All),
+            "nothing" => Ok(Self::Nothing),
+            units => units.parse().map(Self::AllBut).map_err(|_| PromiseError),
+        }
+    }
+}
+
+impl Promise {
+    /// So many of the available units are promised.
+    pub fn of(self, available: i64) -> i64 {
+        match self {
+            Self::All => available,
+            Self::AllBut(units) => available.saturating_sub(units.into()).max(0),
+            Self::Nothing => 0,
+        }
+    }
 }
 
 /// What is promised of a shop that is not heard from. What is live or closed is always promised.
@@ -30,6 +105,17 @@ impl Default for Policy {
         Self {
             stale: Promise::All,
             unknown: Promise::Nothing,
+        }
+    }
+}
+
+impl Policy {
+    /// What is promised at a degree of confidence.
+    pub fn at(self, confidence: Confidence) -> Promise {
+        match confidence {
+            Confidence::Live | Confidence::Closed => Promise::All,
+            Confidence::Stale => self.stale,
+            Confidence::Unknown => self.unknown,
         }
     }
 }
@@ -108,11 +194,7 @@ pub fn promisable(offer: &Offer) -> Result<i64, Refusal> {
     if !offer.has_returned && !planted::is("granted_before_the_legs_are_back") {
         return Err(Refusal::NotReturned);
     }
-    let promise = match offer.confidence {
-        Confidence::Live | Confidence::Closed => Promise::All,
-        Confidence::Stale => offer.policy.stale,
-        Confidence::Unknown => offer.policy.unknown,
-    };
+    let promise = offer.policy.at(offer.confidence);
     let mut level = offer.level;
     if planted::is("held_pieces_are_granted_again") {
         level.held = 0;
@@ -120,11 +202,10 @@ pub fn promisable(offer: &Offer) -> Result<i64, Refusal> {
     if planted::is("safety_stock_is_granted") {
         level.safety_stock = 0;
     }
-    match promise {
-        Promise::All => Ok(level.available()),
-        Promise::AllBut(units) => Ok((level.available() - i64::from(units)).max(0)),
-        Promise::Nothing => Err(Refusal::NotPromised(offer.confidence)),
+    if promise == Promise::Nothing {
+        return Err(Refusal::NotPromised(offer.confidence));
     }
+    Ok(promise.of(level.available()))
 }
 
 /// Whether a leg of `units` may be opened there.

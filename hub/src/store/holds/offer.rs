@@ -145,7 +145,7 @@ fn offer(
             safety_stock: txn.safety().units(&shop.row.shop, name, article),
         },
         confidence: shop.confidence,
-        policy: txn.policy(),
+        policy: shop.row.settings.policy(txn.policy()),
         has_returned: shop.has_returned,
         is_published: shop.row.is_published(),
     })

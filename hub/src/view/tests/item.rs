@@ -30,12 +30,12 @@ fn an_item_reads_as_the_interface_says() {
         item,
         serde_json::json!({
             "barcode": "2000018987155", "external_id": "GUID#GUID", "article": "K-1234", "name": "Кольцо",
-            "attributes": {"size": "17.5"}, "on_hand": 0, "held": 1, "unavailable": 0, "safety_stock": 0, "available": 0,
+            "attributes": {"size": "17.5"}, "on_hand": 0, "held": 1, "unavailable": 0, "safety_stock": 0, "available": 0, "promised": 0,
             "levels": [
-                {"shop": "S000", "on_hand": 1, "held": 1, "unavailable": 0, "safety_stock": 0, "available": 0,
+                {"shop": "S000", "on_hand": 1, "held": 1, "unavailable": 0, "safety_stock": 0, "available": 0, "promised": 0,
                  "in_transit": 0, "price": {"amount": "45900.00", "currency": "RUB"},
                  "updated_at": "2025-11-22T12:00:00.009Z", "as_of": "2025-11-22T12:00:00.000Z", "confidence": "live"},
-                {"shop": "S001", "on_hand": -1, "held": 0, "unavailable": 0, "safety_stock": 0, "available": 0,
+                {"shop": "S001", "on_hand": -1, "held": 0, "unavailable": 0, "safety_stock": 0, "available": 0, "promised": 0,
                  "in_transit": 0, "price": {"amount": "45900.00", "currency": "RUB"},
                  "updated_at": "2025-11-22T12:00:00.010Z", "as_of": null, "confidence": "unknown"},
             ],
