@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use vitrina_host::sign::same_secret;
+use vitrina_shared::stock::Channel;
 
 use crate::error::{ApiError, Code};
 use crate::keys::{KeyCheck, Keyring, Principal, Role};
@@ -92,29 +93,38 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// The website's key as it was last shown on one connection, so that its hash is not made again for every answer.
 #[derive(Debug, Default)]
-pub(crate) struct LastShown(Mutex<Option<(HeaderValue, u64)>>);
+pub(crate) struct LastShown(Mutex<Option<Shown>>);
+
+/// A key that may read, as it was shown.
+#[derive(Debug)]
+struct Shown {
+    header: HeaderValue,
+    /// Of this edition of the keyring.
+    edition: u64,
+    channel: Channel,
+}
 
 impl LastShown {
-    /// Whether the call may read as the website does.
-    pub(crate) fn may_read(&self, keys: &Keyring, headers: &HeaderMap) -> bool {
-        let Some(shown) = headers.get(header::AUTHORIZATION) else {
-            return false;
-        };
+    /// What `available` means to the caller, where he may read as the website does.
+    pub(crate) fn may_read(&self, keys: &Keyring, headers: &HeaderMap) -> Option<Channel> {
+        let header = headers.get(header::AUTHORIZATION)?;
         // Read first: a key that is revoked meanwhile must not be remembered as one of the new edition.
         let edition = keys.edition();
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A proxy may bring several callers by one connection: the time must not tell one the other's key.
-        if let Some((known, of)) = &*last
-            && *of == edition
-            && same_secret(known.as_bytes(), shown.as_bytes())
+        if let Some(shown) = &*last
+            && shown.edition == edition
+            && same_secret(shown.header.as_bytes(), header.as_bytes())
         {
-            return true;
+            return Some(shown.channel);
         }
-        let may_read = authorize(keys, WEBSITE, headers).is_ok();
-        if may_read {
-            *last = Some((shown.clone(), edition));
-        }
-        may_read
+        let channel = authorize(keys, WEBSITE, headers).ok()??.channel;
+        *last = Some(Shown {
+            header: header.clone(),
+            edition,
+            channel,
+        });
+        Some(channel)
     }
 }
 
@@ -139,6 +149,7 @@ impl Refusals {
 mod tests {
     use super::*;
     use crate::audit::By;
+    use crate::keys::NewKey;
     use crate::store::Store;
 
     #[test]
@@ -172,19 +183,21 @@ mod tests {
         let (keys, last, mut headers) =
             (Keyring::default(), LastShown::default(), HeaderMap::new());
         let secret = keys
-            .add(&store, By::CommandLine, ("site", Role::Website))
+            .add(&store, By::CommandLine, NewKey::of("site", Role::Website))
             .await
             .unwrap();
         headers.insert(
             header::AUTHORIZATION,
             format!("Bearer {secret}").parse().unwrap(),
         );
-        assert!(last.may_read(&keys, &headers) && last.may_read(&keys, &headers));
+        for _ in 0..2 {
+            assert_eq!(last.may_read(&keys, &headers), Some(Channel::NetOfHolds));
+        }
 
         keys.revoke(&store, By::CommandLine, "site").await.unwrap();
 
-        assert!(!last.may_read(&keys, &headers));
-        assert!(!last.may_read(&keys, &HeaderMap::new()));
+        assert_eq!(last.may_read(&keys, &headers), None);
+        assert_eq!(last.may_read(&keys, &HeaderMap::new()), None);
         store.close().await;
     }
 }

@@ -327,7 +327,7 @@ mod tests {
             "shop add --from shops.csv --out codes.csv",
             "shop list --not-enrolled",
             "shop set S017 --publish on --promise-stale 2 --promise-unknown chain",
-            "key add --role website --name shop",
+            "key add --role website --name shop --stock gross",
             "key revoke shop",
             "import a.xml b.zip --dry-run",
             "stock 2000018987155 --shop S017 --city Moscow --size 17.5",

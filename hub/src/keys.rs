@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Notify;
 use vitrina_host::sign;
 use vitrina_shared::TimeMs;
+use vitrina_shared::stock::Channel;
 
 use crate::audit::By;
 use crate::store::{Store, StoreError};
@@ -54,12 +55,36 @@ pub(crate) struct KeyRow {
     pub(crate) name: String,
     /// What it may do.
     pub(crate) role: Role,
+    /// What `available` means to it.
+    pub(crate) channel: Channel,
     /// SHA-256 of the secret.
     pub(crate) hash: [u8; 32],
     /// Since when.
     pub(crate) created_at: TimeMs,
     /// Until when.
     pub(crate) revoked_at: Option<TimeMs>,
+}
+
+/// A key to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewKey {
+    /// Its name.
+    pub(crate) name: String,
+    /// What it may do.
+    pub(crate) role: Role,
+    /// What `available` means to it.
+    pub(crate) channel: Channel,
+}
+
+impl NewKey {
+    /// One for which what is held is not available.
+    pub(crate) fn of(name: &str, role: Role) -> Self {
+        Self {
+            name: name.to_owned(),
+            role,
+            channel: Channel::NetOfHolds,
+        }
+    }
 }
 
 /// Who calls.
@@ -69,6 +94,8 @@ pub(crate) struct Principal {
     pub(crate) name: Arc<str>,
     /// What it may do.
     pub(crate) role: Role,
+    /// What `available` means to it.
+    pub(crate) channel: Channel,
     /// What its secret is known by.
     hash: [u8; 32],
 }
@@ -158,6 +185,7 @@ impl Keyring {
                         Principal {
                             name: key.name.into(),
                             role: key.role,
+                            channel: key.channel,
                             hash: key.hash,
                         },
                         key.revoked_at.is_some(),
@@ -207,12 +235,8 @@ impl Keyring {
     }
 
     /// Makes a key and returns its secret, which nobody can read again.
-    pub(crate) async fn add(
-        &self,
-        store: &Store,
-        by: By,
-        (name, role): (&str, Role),
-    ) -> Result<String, KeyError> {
+    pub(crate) async fn add(&self, store: &Store, by: By, new: NewKey) -> Result<String, KeyError> {
+        let name = &new.name;
         let length = name.chars().count();
         if length == 0
             || length > MAX_NAME_CHARS
@@ -222,10 +246,10 @@ impl Keyring {
         }
         let secret = format!("vk_{}", sign::hex(&sign::random_bytes::<32>()?));
         let added = store
-            .add_key(by, name.to_owned(), role, sign::sha256(secret.as_bytes()))
+            .add_key(by, new.clone(), sign::sha256(secret.as_bytes()))
             .await?;
         if !added {
-            return Err(KeyError::Taken(name.to_owned()));
+            return Err(KeyError::Taken(new.name));
         }
         self.load(store).await?;
         Ok(secret)

@@ -14,7 +14,7 @@ use crate::audit::By;
 use crate::catalogue::{self, Mode};
 use crate::cli::upkeep;
 use crate::core::{Core, Init, database};
-use crate::keys::Role;
+use crate::keys::{NewKey, Role};
 use crate::shops::{self, NewShop};
 use crate::store::{Problem, Store, Verdict};
 use crate::{enrol, exchange};
@@ -108,10 +108,11 @@ impl Rig {
     ///
     /// [`Failed`].
     pub fn add_key(&self, name: &str) -> Result<(), Failed> {
-        let added = self
-            .core
-            .keys
-            .add(&self.core.store, By::CommandLine, (name, Role::Website));
+        let added = self.core.keys.add(
+            &self.core.store,
+            By::CommandLine,
+            NewKey::of(name, Role::Website),
+        );
         self.runtime.block_on(added)?;
         Ok(())
     }

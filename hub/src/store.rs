@@ -51,7 +51,7 @@ use vitrina_shared::{Barcode, HubLife, ReplicaId, ShopId, TimeMs};
 
 use crate::audit::{AuditChecked, AuditFilter, AuditRow, By, What, changed};
 use crate::change::{Change, FeedHead, ShopRow};
-use crate::keys::{KeyRow, Role};
+use crate::keys::{KeyRow, NewKey};
 use crate::webhook::{Hook, Outcome, Parcel};
 use crate::work::decide::{Entry as WorkEntry, Step};
 use crate::work::owner::Rule;
@@ -397,17 +397,18 @@ impl Store {
     pub(crate) async fn add_key(
         &self,
         by: By,
-        name: String,
-        role: Role,
+        new: NewKey,
         hash: [u8; 32],
     ) -> Result<bool, StoreError> {
         match self {
             Self::Sqlite(store) => {
                 store
                     .write(move |txn| {
-                        let is_added = keys::add(txn, &name, role, &hash)?;
+                        let is_added = keys::add(txn, &new, &hash)?;
                         if is_added {
-                            let detail = json!({ "key": name, "role": role });
+                            let stock = new.channel.word();
+                            let detail =
+                                json!({ "key": new.name, "role": new.role, "stock": stock });
                             audit::add(txn, &by, (What::KeyAdd, None), &detail)?;
                         }
                         Ok(is_added)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vitrina_shared::hold::{Caps, Facts, Leg, NotOpen, Purpose, Refusal, Word, WorkKind};
 use vitrina_shared::memory::Order;
 use vitrina_shared::registers::Item;
+use vitrina_shared::stock::Channel;
 use vitrina_shared::{Barcode, HoldId, LegId, ShopId, TimeMs};
 
 use super::Lab;
@@ -134,7 +135,9 @@ impl Lab {
         let held = of_legs.filter(|row| is_there(&row.leg)).map(|row| row.held);
         let mut seen = None;
         if let Some(item) = self.view().item(barcode.as_str()) {
-            item.with_level(*index, |level, _, _, _| seen = Some(level.numbers.held));
+            item.with_level((*index, Channel::NetOfHolds), |level, _, _, _| {
+                seen = Some(level.numbers.held);
+            });
         }
         (held.sum(), seen)
     }

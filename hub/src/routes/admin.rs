@@ -7,9 +7,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use vitrina_shared::stock::{Channel, ChannelError};
 
 use crate::error::ApiError;
-use crate::keys::Role;
+use crate::keys::{NewKey, Role};
 use crate::routes::Ask;
 use crate::routes::ask::json_of;
 use crate::server::Hub;
@@ -19,9 +20,10 @@ use crate::view::json::time_text;
 /// A key to be made.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NewKey {
+pub(crate) struct KeyBody {
     name: String,
     role: Role,
+    stock: Option<String>,
 }
 
 /// Adds a shop; its one-time code is shown once.
@@ -35,15 +37,20 @@ pub(crate) async fn add_shop(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Re
 /// Makes a key; it is shown once.
 pub(crate) async fn add_key(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
     let (headers, by) = (ask.headers.clone(), ask.by());
-    let NewKey { name, role } = ask.json().await?;
-    let key = hub
-        .core
-        .keys
-        .add(&hub.core.store, by, (&name, role))
-        .await?;
+    let KeyBody { name, role, stock } = ask.json().await?;
+    let channel = stock.map_or(Ok(Channel::default()), |stock| stock.parse());
+    let channel: Channel =
+        channel.map_err(|error: ChannelError| ApiError::invalid(error.to_string()))?;
+    let new = NewKey {
+        name,
+        role,
+        channel,
+    };
+    let core = &hub.core;
+    let key = core.keys.add(&core.store, by, new.clone()).await?;
     Ok(created(json_of(
         &headers,
-        &json!({ "key": key, "name": name, "role": role }),
+        &json!({ "key": key, "name": new.name, "role": role, "stock": channel.word() }),
     )?))
 }
 
@@ -56,6 +63,7 @@ pub(crate) async fn keys(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respon
             json!({
                 "name": key.name,
                 "role": key.role,
+                "stock": key.channel.word(),
                 "created_at": time_text(key.created_at),
                 "revoked_at": key.revoked_at.map(time_text),
             })

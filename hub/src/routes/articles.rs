@@ -40,7 +40,7 @@ async fn article(hub: &Hub, ask: &Ask, article: &str) -> Result<Response, ApiErr
     let name = items.iter().find_map(|item| item.face().name.clone());
     let answers: Vec<_> = items
         .iter()
-        .map(|item| hub.view.answer(item, Wanted::TAG))
+        .map(|item| hub.view.answer(item, Wanted::tag_of(ask.channel())))
         .collect();
     let as_of = answers.iter().filter_map(|answer| answer.as_of).min();
     let mut hash = DefaultHasher::new();
@@ -66,7 +66,7 @@ async fn article(hub: &Hub, ask: &Ask, article: &str) -> Result<Response, ApiErr
         json::text_or_null(&mut begin, name.as_deref());
         begin.extend_from_slice(br#","items":["#);
         let parts = once(Bytes::from(begin))
-            .chain(bodies(&hub.view, items))
+            .chain(bodies(&hub.view, items, ask.channel()))
             .chain(once(Bytes::from_static(b"]}")));
         json_in_parts(&ask.headers, parts)
     };

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use vitrina_host::depth;
 use vitrina_shared::TimeMs;
+use vitrina_shared::stock::Channel;
 
 use crate::audit::By;
 use crate::error::{ApiError, Code};
@@ -88,6 +89,12 @@ impl Ask {
     /// The name of the key that calls; empty where none was needed.
     pub(crate) fn caller(&self) -> &str {
         self.principal.as_ref().map_or("", |caller| &caller.name)
+    }
+
+    /// What `available` means to the key that calls.
+    pub(crate) fn channel(&self) -> Channel {
+        let of = |caller: &Principal| caller.channel;
+        self.principal.as_ref().map(of).unwrap_or_default()
     }
 
     /// A parameter of the query; an empty one is none.

@@ -30,7 +30,7 @@ pub(crate) struct Batch {
 /// Several items, each once, in the order asked for.
 pub(crate) async fn batch(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
     ask.wait_for_min_cursor(&hub).await?;
-    let headers = ask.headers.clone();
+    let (headers, channel) = (ask.headers.clone(), ask.channel());
     let Batch { barcodes } = ask.json().await?;
     if barcodes.len() > MAX_BARCODES {
         return Err(ApiError::invalid("at most 500 barcodes at once"));
@@ -50,14 +50,14 @@ pub(crate) async fn batch(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respo
         };
         // Two of the names asked for may be of one item.
         if given.insert(item.barcode.clone()) {
-            let answer = hub.view.answer(&item, Wanted::TAG);
+            let answer = hub.view.answer(&item, Wanted::tag_of(channel));
             as_of = [as_of, answer.as_of].into_iter().flatten().min();
             items.push(item);
         }
     }
     let end = [br#"],"unknown":["#.as_slice(), &unknown, b"]}"].concat();
     let parts = once(Bytes::from_static(br#"{"items":["#))
-        .chain(bodies(&hub.view, items))
+        .chain(bodies(&hub.view, items, channel))
         .chain(once(end.into()));
     let mut response = json_in_parts(&headers, parts);
     mark_as_of(response.headers_mut(), as_of);

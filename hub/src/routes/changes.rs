@@ -28,7 +28,7 @@ pub(crate) async fn changes(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Res
     let deadline = tokio::time::Instant::now() + wait;
     let mut since = hub.view.check(since)?;
     let page = loop {
-        let page = hub.view.changes(since, limit);
+        let page = hub.view.changes(since, limit, ask.channel());
         let left = deadline.saturating_duration_since(tokio::time::Instant::now());
         if page.count > 0 || left.is_zero() || !hub.wait_beyond(page.upto, left).await {
             break page;
@@ -60,7 +60,7 @@ pub(crate) fn needs_since() -> ApiError {
 pub(crate) async fn snapshot(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
     let format = format(&ask.headers);
     let is_gzip = takes_gzip(&ask.headers);
-    let (cursor, snapshot) = Snapshot::begin(&hub.view, format);
+    let (cursor, snapshot) = Snapshot::begin(&hub.view, (format, ask.channel()));
     let body = made_while_taken(snapshot, is_gzip.then(Compression::fast));
     let mut response = Response::new(body);
     mark(response.headers_mut(), is_gzip);

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 use vitrina_shared::ShopId;
+use vitrina_shared::stock::Channel;
 
 use crate::error::{ApiError, Code};
 use crate::routes::Ask;
@@ -61,7 +62,7 @@ pub(crate) fn explained_json(
         let mut shop = json!({ "shop": first.row.shop.as_str() });
         let cell = view.board.find(&first.row.shop);
         if let (Some(cell), Some(item)) = (cell, view.item(barcode)) {
-            item.with_level(cell.index, |level, _, _, _| {
+            item.with_level((cell.index, Channel::NetOfHolds), |level, _, _, _| {
                 let numbers = level.numbers;
                 shop = json!({
                     "shop": first.row.shop.as_str(),

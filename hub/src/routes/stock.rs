@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use serde_json::Value;
 use vitrina_shared::ShopId;
+use vitrina_shared::stock::Channel;
 
 use crate::auth::LastShown;
 use crate::error::ApiError;
@@ -25,7 +26,8 @@ use crate::view::ready::{Answer, Wanted};
 pub(crate) async fn one(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
     ask.wait_for_min_cursor(&hub).await?;
     let item = hub.view.find(&ask.name)?;
-    let response = item_response(hub.view.answer(&item, wanted(&ask.headers)));
+    let wanted = wanted(&ask.headers, ask.channel());
+    let response = item_response(hub.view.answer(&item, wanted));
     Ok(response.map(Body::new))
 }
 
@@ -44,34 +46,33 @@ pub(crate) fn fast<B>(
     if !is_plain || id == "batch" {
         return None;
     }
-    if !last_shown.may_read(&hub.core.keys, request.headers()) {
-        return None;
-    }
+    let channel = last_shown.may_read(&hub.core.keys, request.headers())?;
     let item = hub.view.item(id).filter(|item| item.is_known())?;
-    Some(item_response(
-        hub.view.answer(&item, wanted(request.headers())),
-    ))
+    let wanted = wanted(request.headers(), channel);
+    Some(item_response(hub.view.answer(&item, wanted)))
 }
 
-/// The items' answers with commas between, each made when it is asked for.
+/// The items' answers to a channel with commas between, each made when it is asked for.
 pub(crate) fn bodies(
     view: &Arc<View>,
     items: Vec<Arc<Item>>,
+    channel: Channel,
 ) -> impl Iterator<Item = Bytes> + Send + Unpin + use<> {
     let view = Arc::clone(view);
     items.into_iter().enumerate().flat_map(move |(at, item)| {
         let comma: &[u8] = if at > 0 { b"," } else { b"" };
-        let body = view.answer(&item, Wanted::default()).body;
+        let body = view.answer(&item, Wanted::body_for(channel)).body;
         [Bytes::from_static(comma), body.unwrap_or_default()]
     })
 }
 
-fn wanted(headers: &HeaderMap) -> Wanted<'_> {
+fn wanted(headers: &HeaderMap, channel: Channel) -> Wanted<'_> {
     Wanted {
         none_match: headers
             .get(header::IF_NONE_MATCH)
             .map(HeaderValue::as_bytes),
         gzip: takes_gzip(headers),
+        channel,
     }
 }
 
@@ -135,6 +136,7 @@ fn query(ask: &Ask) -> Result<StockQuery, ApiError> {
         city: ask.text("city").map(str::to_owned),
         size: ask.text("size").map(str::to_owned),
         available: ask.read("available", "true or false")?.unwrap_or(false),
+        channel: ask.channel(),
         near,
         radius_km,
         limit: ask.limit()?,

@@ -14,7 +14,7 @@ use super::*;
 use crate::audit::By;
 use crate::change::{Change, ShopHealth, ShopRow};
 use crate::core::{Core, Init};
-use crate::keys::Role;
+use crate::keys::{NewKey, Role};
 use crate::view::View;
 use crate::view::sample;
 
@@ -65,7 +65,7 @@ impl Bench {
             keys.push((
                 role,
                 core.keys
-                    .add(&core.store, By::CommandLine, (role.word(), role))
+                    .add(&core.store, By::CommandLine, NewKey::of(role.word(), role))
                     .await
                     .unwrap(),
             ));

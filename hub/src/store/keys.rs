@@ -5,10 +5,12 @@ use vitrina_shared::TimeMs;
 
 use super::StoreError;
 use super::sqlite::Txn;
-use crate::keys::{KeyRow, Role};
+use crate::keys::{KeyRow, NewKey};
 
-const ALL: &str = "SELECT name, role, hash, created_at, revoked_at FROM api_key ORDER BY name";
-const ADD: &str = "INSERT INTO api_key (name, role, hash, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+const ALL: &str =
+    "SELECT name, role, hash, created_at, revoked_at, stock FROM api_key ORDER BY name";
+const ADD: &str = "INSERT INTO api_key (name, role, hash, created_at, stock) VALUES (?1, ?2, ?3, ?4, ?5) \
+    ON CONFLICT DO NOTHING";
 const REVOKE: &str = "UPDATE api_key SET revoked_at = ?2 WHERE name = ?1 AND revoked_at IS NULL";
 
 /// Every key, revoked ones too.
@@ -17,12 +19,15 @@ pub(super) fn all(conn: &Connection) -> Result<Vec<KeyRow>, StoreError> {
     let mut rows = statement.query([])?;
     let mut keys = Vec::new();
     while let Some(row) = rows.next()? {
-        let role: String = row.get(1)?;
+        let (role, stock): (String, String) = (row.get(1)?, row.get(5)?);
         keys.push(KeyRow {
             name: row.get(0)?,
             role: role
                 .parse()
                 .map_err(|_| StoreError::Damaged("a key has a role that is none"))?,
+            channel: stock
+                .parse()
+                .map_err(|_| StoreError::Damaged("a key reads stock in a way that is none"))?,
             hash: row.get(2)?,
             created_at: TimeMs(row.get(3)?),
             revoked_at: row.get::<_, Option<i64>>(4)?.map(TimeMs),
@@ -32,17 +37,10 @@ pub(super) fn all(conn: &Connection) -> Result<Vec<KeyRow>, StoreError> {
 }
 
 /// Adds a key; false where the name is taken.
-pub(super) fn add(
-    txn: &Txn<'_>,
-    name: &str,
-    role: Role,
-    hash: &[u8; 32],
-) -> Result<bool, StoreError> {
-    Ok(txn
-        .conn
-        .prepare_cached(ADD)?
-        .execute(params![name, role.word(), hash, txn.now.0])?
-        > 0)
+pub(super) fn add(txn: &Txn<'_>, new: &NewKey, hash: &[u8; 32]) -> Result<bool, StoreError> {
+    let mut statement = txn.conn.prepare_cached(ADD)?;
+    let (role, stock) = (new.role.word(), new.channel.word());
+    Ok(statement.execute(params![new.name, role, hash, txn.now.0, stock])? > 0)
 }
 
 /// Ends a key; false where there is none of that name that is still good.

@@ -34,4 +34,9 @@ pub(super) const STEPS: &[Step] = &[
         name: "safety",
         sql: include_str!("../../migrations/1005_safety.sql"),
     },
+    Step {
+        number: 1_006,
+        name: "channels",
+        sql: include_str!("../../migrations/1006_channels.sql"),
+    },
 ];

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use vitrina_host::output::{Cell, CsvOut};
 use vitrina_shared::Money;
 use vitrina_shared::hold::Promise;
+use vitrina_shared::stock::Channel;
 
 use crate::board::{Board, Known, ShopCell};
 use crate::view::face::Face;
@@ -50,6 +51,8 @@ pub(crate) struct Row<'a> {
     pub(crate) item_available: i64,
     /// The price of the level.
     pub(crate) price: Option<Money>,
+    /// What `available` means to the reader.
+    pub(crate) channel: Channel,
 }
 
 impl Row<'_> {
@@ -65,7 +68,7 @@ impl Row<'_> {
         json::text_or_null(out, self.level.shop.known().row.external_id.as_deref());
         out.push(b',');
         self.level
-            .write(out, self.price, &mut json::Stamp::default());
+            .write(out, (self.price, self.channel), &mut json::Stamp::default());
         out.push(b',');
         json::members(out, &[("item_available", self.item_available)]);
         if let Some(km) = distance_km {
@@ -82,8 +85,8 @@ impl Row<'_> {
             numbers.held,
             numbers.unavailable,
             numbers.safety_stock,
-            numbers.available(),
-            self.level.promised(),
+            numbers.available_to(self.channel),
+            self.level.promised(self.channel),
             self.level.in_transit,
         ]
         .map(|number| number.to_string());
@@ -137,16 +140,20 @@ pub(crate) fn csv_header() -> Vec<u8> {
 
 /// Appends the first items' levels that the website sees, each as one line, until these are enough lines; of how many
 /// items it did.
-pub(crate) fn lines(out: &mut Vec<u8>, items: &[Arc<Item>], format: Format) -> usize {
+pub(crate) fn lines(
+    out: &mut Vec<u8>,
+    items: &[Arc<Item>],
+    (format, channel): (Format, Channel),
+) -> usize {
     match format {
-        Format::Ndjson => some_shown(items, |row| {
+        Format::Ndjson => some_shown(items, channel, |row| {
             row.write(out, None);
             out.push(b'\n');
         }),
         Format::Csv => {
             let mut csv = CsvOut::new(out);
             // Writing into memory cannot fail, and all rows have the header's number of cells.
-            let done = some_shown(items, |row| {
+            let done = some_shown(items, channel, |row| {
                 let _ = row.write_csv(&mut csv);
             });
             let _ = csv.finish();
@@ -155,13 +162,13 @@ pub(crate) fn lines(out: &mut Vec<u8>, items: &[Arc<Item>], format: Format) -> u
     }
 }
 
-fn some_shown(items: &[Arc<Item>], mut take: impl FnMut(&Row<'_>)) -> usize {
+fn some_shown(items: &[Arc<Item>], channel: Channel, mut take: impl FnMut(&Row<'_>)) -> usize {
     let mut lines = 0;
     for (done, item) in items.iter().enumerate() {
         if lines >= ENOUGH_LINES {
             return done;
         }
-        item.with_levels(|level, face, item_available, price| {
+        item.with_levels(channel, |level, face, item_available, price| {
             if level.shop.is_shown() {
                 lines += 1;
                 take(&Row {
@@ -170,6 +177,7 @@ fn some_shown(items: &[Arc<Item>], mut take: impl FnMut(&Row<'_>)) -> usize {
                     face,
                     item_available,
                     price,
+                    channel,
                 });
             }
         });
@@ -187,9 +195,14 @@ pub(crate) enum Format {
 }
 
 /// Appends the item's level at `shop` if it stands at feed position `pos` and the website sees it.
-pub(crate) fn level_at(out: &mut Vec<u8>, item: &Item, shop: u32, pos: u64) -> bool {
+pub(crate) fn level_at(
+    out: &mut Vec<u8>,
+    item: &Item,
+    (shop, channel): (u32, Channel),
+    pos: u64,
+) -> bool {
     let mut written = false;
-    item.with_level(shop, |level, face, item_available, price| {
+    item.with_level((shop, channel), |level, face, item_available, price| {
         if level.pos == pos && level.shop.is_shown() {
             Row {
                 item,
@@ -197,6 +210,7 @@ pub(crate) fn level_at(out: &mut Vec<u8>, item: &Item, shop: u32, pos: u64) -> b
                 face,
                 item_available,
                 price,
+                channel,
             }
             .write(out, None);
             written = true;

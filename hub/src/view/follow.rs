@@ -1,5 +1,6 @@
 //! What changed since a position: for the website, and for the other shops.
 
+use vitrina_shared::stock::Channel;
 use vitrina_shared::{Barcode, planted};
 
 use crate::feed::Subject;
@@ -43,8 +44,8 @@ pub(crate) struct FeedPage {
 }
 
 impl View {
-    /// At most `limit` changes after `since`, as the website sees them.
-    pub(crate) fn changes(&self, since: u64, limit: usize) -> FeedPage {
+    /// At most `limit` changes after `since`, as a website of this channel sees them.
+    pub(crate) fn changes(&self, since: u64, limit: usize, channel: Channel) -> FeedPage {
         let mut page = FeedPage {
             items: Vec::new(),
             count: 0,
@@ -69,7 +70,7 @@ impl View {
                 }
                 let shown = match &entry.subject {
                     Subject::Level(item, shop) => {
-                        flat::level_at(&mut page.items, item, *shop, entry.pos)
+                        flat::level_at(&mut page.items, item, (*shop, channel), entry.pos)
                     }
                     Subject::Shop(index) => {
                         flat::shop_at(&mut page.items, &self.board, *index, entry.pos)
@@ -107,7 +108,7 @@ impl View {
                 let Subject::Level(item, shop) = &entry.subject else {
                     continue;
                 };
-                item.with_level(*shop, |level, _, _, _| {
+                item.with_level((*shop, Channel::NetOfHolds), |level, _, _, _| {
                     if level.pos == entry.pos {
                         page.rows.push(LevelSince {
                             shop: *shop,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vitrina_shared::registers::Item as CatalogueItem;
 use vitrina_shared::safety::SafetyStock;
+use vitrina_shared::stock::Channel;
 use vitrina_shared::{Barcode, Money};
 
 use crate::board::ShopCell;
@@ -33,6 +34,8 @@ struct Inside {
     /// The feed position of the last change.
     changed: u64,
     kept: Option<Kept>,
+    /// The same for readers of the other channel, of whom there are few or none.
+    kept_gross: Option<Box<Kept>>,
 }
 
 impl Item {
@@ -98,7 +101,7 @@ impl Item {
         let mut inside = self.inside();
         let before = Arc::clone(&inside.face);
         inside.changed = inside.changed.max(row.pos);
-        inside.kept = None;
+        inside.forget();
         // Most shops say the same words: one copy is kept of them.
         let words = row
             .words
@@ -141,11 +144,15 @@ impl Item {
             .is_some_and(|level| level.pos == pos)
     }
 
-    /// Gives the levels to `take`, with the face, what the item has available in the shops the website sees, and the
-    /// price of each.
-    pub(crate) fn with_levels(&self, mut take: impl FnMut(&Level, &Face, i64, Option<Money>)) {
+    /// Gives the levels to `take`, with the face, what the item has available to a channel in the shops the website sees, and
+    /// the price of each.
+    pub(crate) fn with_levels(
+        &self,
+        channel: Channel,
+        mut take: impl FnMut(&Level, &Face, i64, Option<Money>),
+    ) {
         let inside = self.inside();
-        let available = inside.available();
+        let available = inside.available(channel);
         for level in &inside.levels {
             take(level, &inside.face, available, inside.price(level));
         }
@@ -154,29 +161,34 @@ impl Item {
     /// The same for the one level at `shop`.
     pub(crate) fn with_level(
         &self,
-        shop: u32,
+        (shop, channel): (u32, Channel),
         take: impl FnOnce(&Level, &Face, i64, Option<Money>),
     ) {
         let inside = self.inside();
         if let Some(level) = inside.level(shop) {
-            take(level, &inside.face, inside.available(), inside.price(level));
+            let available = inside.available(channel);
+            take(level, &inside.face, available, inside.price(level));
         }
     }
 
     /// The answer, ready-made where it still stands.
     pub(crate) fn answer(&self, wanted: Wanted<'_>, occasion: &Occasion<'_>) -> Answer {
         let mut inside = self.inside();
-        let as_of = match &inside.kept {
+        let kept = inside.take_kept(wanted.channel);
+        let as_of = match &kept {
             Some(kept) if kept.as_of.0 == occasion.beats => kept.as_of.1,
             _ => inside.shown().filter_map(|level| level.shop.as_of()).min(),
         };
-        let (looks, news) = match &inside.kept {
+        let (looks, news) = match &kept {
             Some(kept) if kept.epoch == occasion.epoch => (kept.looks, kept.news),
             _ => inside.versions(),
         };
-        let mut kept = match inside.kept.take() {
+        let mut kept = match kept {
             Some(kept) if kept.life == occasion.life && kept.news == news => kept,
-            _ => Kept::new(Tag::of(inside.hash(occasion.life)), occasion, looks, news),
+            _ => {
+                let tag = Tag::of(inside.hash(occasion.life, wanted.channel));
+                Kept::new(tag, occasion, looks, news)
+            }
         };
         (kept.looks, kept.epoch, kept.asked) = (looks, occasion.epoch, true);
         kept.as_of = (occasion.beats, as_of);
@@ -198,7 +210,10 @@ impl Item {
                     .and_then(|body| inside.restamp(body, looks));
                 kept.gzip = None;
             }
-            let make = || inside.body(&self.barcode, &(occasion.cursor)(inside.changed), looks);
+            let make = || {
+                let cursor = (occasion.cursor)(inside.changed);
+                inside.body(&self.barcode, (&cursor, wanted.channel), looks)
+            };
             let body = kept.body.get_or_insert_with(make);
             answer.is_gzip = wanted.gzip && body.bytes.len() >= GZIP_FROM_BYTES;
             let packed = || gzip(&body.bytes);
@@ -209,7 +224,7 @@ impl Item {
             };
             answer.body = Some(ready.clone());
         }
-        inside.kept = Some(kept);
+        inside.put_kept(wanted.channel, kept);
         answer
     }
 
@@ -225,10 +240,33 @@ impl Item {
             Some(kept) if kept.asked => kept.asked = false,
             _ => inside.kept = None,
         }
+        match &mut inside.kept_gross {
+            Some(kept) if kept.asked => kept.asked = false,
+            _ => inside.kept_gross = None,
+        }
     }
 }
 
 impl Inside {
+    fn take_kept(&mut self, channel: Channel) -> Option<Kept> {
+        match channel {
+            Channel::NetOfHolds => self.kept.take(),
+            Channel::Gross => self.kept_gross.take().map(|kept| *kept),
+        }
+    }
+
+    fn put_kept(&mut self, channel: Channel, kept: Kept) {
+        match channel {
+            Channel::NetOfHolds => self.kept = Some(kept),
+            Channel::Gross => self.kept_gross = Some(Box::new(kept)),
+        }
+    }
+
+    /// Drops the ready answers: something of them changed.
+    fn forget(&mut self) {
+        (self.kept, self.kept_gross) = (None, None);
+    }
+
     fn level(&self, shop: u32) -> Option<&Level> {
         let at = self
             .levels
@@ -258,8 +296,9 @@ impl Inside {
         self.levels.iter().filter(|level| level.shop.is_shown())
     }
 
-    fn available(&self) -> i64 {
-        self.shown().map(|level| level.numbers.available()).sum()
+    fn available(&self, channel: Channel) -> i64 {
+        let available = |level: &Level| level.numbers.available_to(channel);
+        self.shown().map(available).sum()
     }
 
     fn price(&self, level: &Level) -> Option<Money> {
@@ -289,7 +328,7 @@ impl Inside {
 
     /// The catalogue's words, and where it is silent those of the shop that changed last.
     fn refresh_face(&mut self) {
-        self.kept = None;
+        self.forget();
         let mut face = Face::default();
         let mut speaking: Vec<(u64, &Words)> = self
             .levels
@@ -308,10 +347,10 @@ impl Inside {
         }
     }
 
-    /// Everything a body says, but `as_of` and the cursor's tag.
-    fn hash(&self, life: u64) -> u64 {
+    /// Everything a body says to a channel, but `as_of` and the cursor's tag.
+    fn hash(&self, life: u64, channel: Channel) -> u64 {
         let mut hash = DefaultHasher::new();
-        (life, self.changed, &self.face).hash(&mut hash);
+        (life, channel, self.changed, &self.face).hash(&mut hash);
         for level in self.shown() {
             (
                 &level.shop.shop,
@@ -351,7 +390,7 @@ impl Inside {
         })
     }
 
-    fn body(&self, barcode: &Barcode, cursor: &str, looks: u64) -> Body {
+    fn body(&self, barcode: &Barcode, (cursor, channel): (&str, Channel), looks: u64) -> Body {
         let mut out = Vec::with_capacity(320 + 250 * self.levels.len());
         let (mut stamp, mut stamps) = (
             json::Stamp::default(),
@@ -375,14 +414,15 @@ impl Inside {
             json::text(&mut out, value);
         }
         out.extend_from_slice(b"},");
-        self.sums(&mut out);
+        self.sums(&mut out, channel);
         out.extend_from_slice(br#","levels":["#);
         for (at, level) in self.shown().enumerate() {
             if at > 0 {
                 out.push(b',');
             }
             out.push(b'{');
-            stamps.push(level.write(&mut out, self.price(level), &mut stamp));
+            let price = self.price(level);
+            stamps.push(level.write(&mut out, (price, channel), &mut stamp));
             out.push(b'}');
         }
         out.extend_from_slice(br#"],"cursor":"#);
@@ -395,16 +435,26 @@ impl Inside {
         }
     }
 
-    fn sums(&self, out: &mut Vec<u8>) {
-        let sum_of = |of: fn(&Level) -> i64| self.shown().map(of).fold(0, i64::saturating_add);
+    fn sums(&self, out: &mut Vec<u8>, channel: Channel) {
+        let sum_of = |of: fn(&Level, Channel) -> i64| {
+            self.shown()
+                .map(|level| of(level, channel))
+                .fold(0, i64::saturating_add)
+        };
         json::members(
             out,
             &[
-                ("on_hand", sum_of(|level| level.numbers.on_hand)),
-                ("held", sum_of(|level| level.numbers.held)),
-                ("unavailable", sum_of(|level| level.numbers.unavailable)),
-                ("safety_stock", sum_of(|level| level.numbers.safety_stock)),
-                ("available", sum_of(|level| level.numbers.available())),
+                ("on_hand", sum_of(|level, _| level.numbers.on_hand)),
+                ("held", sum_of(|level, _| level.numbers.held)),
+                ("unavailable", sum_of(|level, _| level.numbers.unavailable)),
+                (
+                    "safety_stock",
+                    sum_of(|level, _| level.numbers.safety_stock),
+                ),
+                (
+                    "available",
+                    sum_of(|level, channel| level.numbers.available_to(channel)),
+                ),
                 ("promised", sum_of(Level::promised)),
             ],
         );

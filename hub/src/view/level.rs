@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use vitrina_shared::stock::Level as Numbers;
+use vitrina_shared::stock::{Channel, Level as Numbers};
 use vitrina_shared::{Money, TimeMs};
 
 use crate::board::ShopCell;
@@ -49,15 +49,16 @@ impl Level {
     }
 
     /// The units that are promised: what is available, as far as the shop's freshness allows.
-    pub(crate) fn promised(&self) -> i64 {
-        self.shop.promise().of(self.numbers.available())
+    pub(crate) fn promised(&self, channel: Channel) -> i64 {
+        let available = self.numbers.available_to(channel);
+        self.shop.promise().of(available)
     }
 
     /// Appends the members of the level's object, from `shop` to `confidence`; returns where `as_of` was written.
     pub(crate) fn write(
         &self,
         out: &mut Vec<u8>,
-        price: Option<Money>,
+        (price, channel): (Option<Money>, Channel),
         stamp: &mut json::Stamp,
     ) -> usize {
         out.extend_from_slice(br#""shop":"#);
@@ -70,8 +71,8 @@ impl Level {
                 ("held", self.numbers.held),
                 ("unavailable", self.numbers.unavailable),
                 ("safety_stock", self.numbers.safety_stock),
-                ("available", self.numbers.available()),
-                ("promised", self.promised()),
+                ("available", self.numbers.available_to(channel)),
+                ("promised", self.promised(channel)),
                 ("in_transit", self.in_transit),
             ],
         );

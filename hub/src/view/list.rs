@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use vitrina_shared::ShopId;
 use vitrina_shared::distance::distance_km;
+use vitrina_shared::stock::Channel;
 
 use crate::board::ShopCell;
 use crate::error::{ApiError, Code};
@@ -27,8 +28,10 @@ pub(crate) struct StockQuery {
     pub(crate) city: Option<String>,
     /// Of this size; `17,5` is `17.5`.
     pub(crate) size: Option<String>,
-    /// Only what can be promised.
+    /// Only what is available.
     pub(crate) available: bool,
+    /// What `available` means to the reader.
+    pub(crate) channel: Channel,
     /// Sorted by the shops' distance from here, in degrees north and east.
     pub(crate) near: Option<(f64, f64)>,
     /// Not farther than this.
@@ -188,7 +191,7 @@ impl Search<'_> {
                     continue;
                 };
                 if self.ranks.of_shop(*shop).is_some() {
-                    item.with_level(*shop, |level, face, _, _| {
+                    item.with_level((*shop, self.query.channel), |level, face, _, _| {
                         if level.pos == entry.pos {
                             self.meet(item, level, face);
                         }
@@ -203,7 +206,9 @@ impl Search<'_> {
 
     fn items(&mut self, items: &[Arc<Item>]) {
         for item in items {
-            item.with_levels(|level, face, _, _| self.meet(item, level, face));
+            item.with_levels(self.query.channel, |level, face, _, _| {
+                self.meet(item, level, face);
+            });
         }
     }
 
@@ -213,7 +218,7 @@ impl Search<'_> {
         };
         let size = || face.attributes.get("size").map(|size| same_size(size));
         let wanted = self.after.is_none_or(|after| (rank, level.pos) > after)
-            && (!self.query.available || level.numbers.available() > 0)
+            && (!self.query.available || level.numbers.available_to(self.query.channel) > 0)
             && self
                 .query
                 .size
@@ -250,14 +255,16 @@ impl Search<'_> {
                 out.push(b',');
             }
             let km = self.query.near.and_then(|_| shops.get(hit.rank)?.km);
+            let channel = self.query.channel;
             hit.item
-                .with_level(hit.shop, |level, face, item_available, price| {
+                .with_level((hit.shop, channel), |level, face, item_available, price| {
                     Row {
                         item: &hit.item,
                         level,
                         face,
                         item_available,
                         price,
+                        channel,
                     }
                     .write(&mut out, km);
                 });

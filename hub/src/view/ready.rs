@@ -7,6 +7,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use vitrina_shared::TimeMs;
+use vitrina_shared::stock::Channel;
 
 /// A body under so many bytes does not get smaller by packing.
 pub(super) const GZIP_FROM_BYTES: usize = 400;
@@ -63,14 +64,27 @@ pub(crate) struct Wanted<'a> {
     pub(crate) none_match: Option<&'a [u8]>,
     /// The caller takes gzip.
     pub(crate) gzip: bool,
+    /// What `available` means to the caller.
+    pub(crate) channel: Channel,
 }
 
 impl Wanted<'_> {
-    /// What says whether there is news, and no bytes.
-    pub(crate) const TAG: Self = Self {
-        none_match: Some(b"*"),
-        gzip: false,
-    };
+    /// What says to a channel whether there is news, and no bytes.
+    pub(crate) fn tag_of(channel: Channel) -> Self {
+        Self {
+            none_match: Some(b"*"),
+            gzip: false,
+            channel,
+        }
+    }
+
+    /// The bytes, for a channel.
+    pub(crate) fn body_for(channel: Channel) -> Self {
+        Self {
+            channel,
+            ..Self::default()
+        }
+    }
 }
 
 /// A ready answer.

@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use vitrina_shared::stock::Channel;
+
 use crate::feed::Cursor;
 use crate::view::View;
 use crate::view::flat::{self, Format};
@@ -12,7 +14,7 @@ use crate::view::item::Item;
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     view: Arc<View>,
-    format: Format,
+    format: (Format, Channel),
     /// The next shard.
     shard: usize,
     /// The items of the one before, and how many of them were written.
@@ -22,7 +24,7 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     /// Begins one. The cursor is taken first, so that nothing falls between the two.
-    pub(crate) fn begin(view: &Arc<View>, format: Format) -> (Cursor, Self) {
+    pub(crate) fn begin(view: &Arc<View>, format: (Format, Channel)) -> (Cursor, Self) {
         (
             view.cursor(view.head().pos),
             Self {
@@ -37,7 +39,7 @@ impl Snapshot {
 
     /// The next rows; nothing when it is complete.
     pub(crate) fn next_piece(&mut self) -> Option<Vec<u8>> {
-        let mut out = if self.shard == 0 && self.format == Format::Csv {
+        let mut out = if self.shard == 0 && self.format.0 == Format::Csv {
             flat::csv_header()
         } else {
             Vec::new()
@@ -77,7 +79,7 @@ pub(crate) fn snapshot_to(
     format: Format,
     out: &mut dyn io::Write,
 ) -> io::Result<()> {
-    let (_, mut snapshot) = Snapshot::begin(view, format);
+    let (_, mut snapshot) = Snapshot::begin(view, (format, Channel::NetOfHolds));
     while let Some(piece) = snapshot.next_piece() {
         out.write_all(&piece)?;
     }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use vitrina_shared::freshness::Heard;
 use vitrina_shared::registers::Item as CatalogueItem;
 use vitrina_shared::safety::{Goods, SafetyStock, Scope};
+use vitrina_shared::stock::Channel;
 
 use super::flat::Format;
 use super::list::StockQuery;
@@ -48,7 +49,7 @@ fn hear(view: &View, shop: u32, at: TimeMs) {
 }
 
 fn page(view: &View, since: u64, limit: usize) -> (Vec<Value>, u64, bool) {
-    let page = view.changes(since, limit);
+    let page = view.changes(since, limit, Channel::NetOfHolds);
     let items = format!("[{}]", String::from_utf8(page.items).unwrap());
     (serde_json::from_str(&items).unwrap(), page.upto, page.more)
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use vitrina_host::config::Period;
+use vitrina_shared::stock::Channel;
 use vitrina_shared::{Barcode, ShopId, TimeMs};
 
 use super::decide::{self, Entry, Fact, Presence, Step};
@@ -342,7 +343,7 @@ impl Levels {
             return;
         };
         let mut places: Vec<(ShopId, i64)> = Vec::new();
-        item.with_levels(|level, _, _, _| {
+        item.with_levels(Channel::NetOfHolds, |level, _, _, _| {
             places.push((level.shop.shop.clone(), level.numbers.on_hand));
         });
         match facts::in_two_places(barcode.as_str(), &places) {

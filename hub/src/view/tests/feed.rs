@@ -113,7 +113,8 @@ fn a_snapshot_and_the_feed_from_its_cursor_are_the_state_while_commits_go_on() {
         })
     };
     let mut copy = BTreeMap::new();
-    let (cursor, mut snapshot) = snapshot::Snapshot::begin(&view, Format::Ndjson);
+    let (cursor, mut snapshot) =
+        snapshot::Snapshot::begin(&view, (Format::Ndjson, Channel::NetOfHolds));
     while let Some(piece) = snapshot.next_piece() {
         for line in String::from_utf8(piece).unwrap().lines() {
             let row: Value = serde_json::from_str(line).unwrap();

@@ -63,6 +63,7 @@ fn the_tag_stays_while_only_time_passes_and_changes_with_every_news() {
     let wanted = Wanted {
         none_match: Some(first.as_bytes()),
         gzip: false,
+        ..Wanted::default()
     };
     assert!(view.answer(&view.find("A").unwrap(), wanted).body.is_none());
 
@@ -219,6 +220,7 @@ fn a_packed_body_is_the_same_body() {
             Wanted {
                 none_match: None,
                 gzip: true,
+                ..Wanted::default()
             },
         ),
     );
