@@ -3,6 +3,7 @@
 mod alert;
 mod audit;
 mod cert;
+mod explain;
 mod frames;
 mod hold;
 mod import;
@@ -65,7 +66,7 @@ enum Verb {
     /// How old each shop's numbers are
     Lag(query::LagArgs),
     /// How a number came about
-    Explain(query::ExplainArgs),
+    Explain(explain::ExplainArgs),
     /// Whether the books balance
     Verify(upkeep::VerifyArgs),
     /// Where a shop's 1C and its ledger disagree
@@ -289,7 +290,7 @@ async fn dispatch(verb: Verb, context: Context<'_>) -> anyhow::Result<Exit> {
         Verb::Stock(args) => query::stock(args, context).await,
         Verb::Sales(args) => query::sales(args, context).await,
         Verb::Lag(args) => query::lag(args, context).await,
-        Verb::Explain(args) => query::explain(args, context).await,
+        Verb::Explain(args) => explain::explain(args, context).await,
         Verb::Verify(args) => upkeep::verify(args, context).await,
         Verb::Diff(verb) => quarantine::diff(verb, context).await,
         Verb::Hold(verb) => hold::run(verb, context).await,

@@ -38,7 +38,7 @@ use crate::server::untaken::hold;
 use crate::server::{Hub, Peer, caught};
 
 pub(crate) use ask::Ask;
-pub(crate) use explain::{explained_json, retain_of};
+pub(crate) use explain::explained_json;
 pub(crate) use health::{describe, metrics};
 pub(crate) use movements::movement_json;
 pub(crate) use safety::rule_json;

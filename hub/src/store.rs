@@ -3,6 +3,7 @@
 //! Every method is a whole: one transaction, or one snapshot. What it promises is said here in words, so that a store
 //! for several hubs on one database can promise the same.
 
+mod account;
 mod answer;
 mod audit;
 mod catalogue;
@@ -57,6 +58,7 @@ use crate::work::decide::{Entry as WorkEntry, Step};
 use crate::work::owner::Rule;
 use crate::work::{Deed, Done, Told, WorkItem};
 
+pub(crate) use account::{Account, Posted};
 pub(crate) use answer::{Ask, Found};
 pub(crate) use catalogue::{CatalogueRow, ImportEnd, ImportRow, Written};
 pub(crate) use digest::BooksRow;
@@ -538,6 +540,22 @@ impl Store {
             Self::Sqlite(store) => {
                 store
                     .read(move |conn| history::explain(conn, &barcode, shop.as_ref()))
+                    .await
+            }
+        }
+    }
+
+    /// The accounts of a barcode by shop, or the one of a shop: movements, numbers and holds of one snapshot. What is kept back
+    /// is not among the numbers.
+    pub(crate) async fn account(
+        &self,
+        barcode: Barcode,
+        shop: Option<ShopId>,
+    ) -> Result<Vec<Account>, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .read(move |conn| account::of(conn, &barcode, shop.as_ref()))
                     .await
             }
         }

@@ -24,8 +24,8 @@ use foldhash::fast::RandomState;
 use tokio::sync::watch;
 use vitrina_shared::freshness::Confidence;
 use vitrina_shared::hold::Policy;
-use vitrina_shared::safety::SafetyStock;
-use vitrina_shared::{Barcode, HubLife, TimeMs};
+use vitrina_shared::safety::{Ruling, SafetyStock};
+use vitrina_shared::{Barcode, HubLife, ShopId, TimeMs};
 
 use crate::board::Board;
 use crate::change::{Change, FeedHead, Goods, LevelRow, ShopRow};
@@ -166,6 +166,13 @@ impl View {
     /// The rules of safety stock.
     fn rules(&self) -> Arc<SafetyStock> {
         Arc::clone(&read(&self.safety))
+    }
+
+    /// The rule of safety stock that speaks for a level; none where nothing is kept back.
+    pub(crate) fn ruling(&self, shop: &ShopId, barcode: &Barcode) -> Option<Ruling> {
+        let face = self.item(barcode.as_str()).map(|item| item.face());
+        let article = face.as_ref().and_then(|face| face.article.as_deref());
+        self.rules().ruling(shop, barcode, article)
     }
 
     /// Levels, by their shops' numbers, of which another number is kept back than the feed's readers were told: a shop has

@@ -6,8 +6,9 @@
 //! Reading order: [`barcode`], [`ids`], [`qty`], [`time`], [`money`] (the values) → [`movement`] (one change and its
 //! identity) → [`chain`], [`totals`], [`voids`] (what a set of movements means) → [`delta`], [`decide`], [`orphan`]
 //! (who sends what to whom) → [`digest`] (whether both hold the same) → [`model`] (the same as a CRDT, the oracle), [`memory`] (both sides without a
-//! disk, for tests) → [`stock`] (the one formula), [`safety`] (what is kept back), [`registers`], [`freshness`], [`distance`] → [`hold`] (pieces kept for web orders) → [`wire`].
+//! disk, for tests) → [`stock`] (the one formula), [`safety`] (what is kept back), [`account`] (how it came about), [`registers`], [`freshness`], [`distance`] → [`hold`] (pieces kept for web orders) → [`wire`].
 
+pub mod account;
 pub mod barcode;
 pub mod chain;
 pub mod decide;

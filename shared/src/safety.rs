@@ -27,6 +27,17 @@ pub struct Scope {
     pub goods: Goods,
 }
 
+/// The rule that speaks for a level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    /// What it speaks of: `barcode`, `article` or `everything`.
+    pub of: &'static str,
+    /// It speaks of the shop, not of the chain.
+    pub is_of_shop: bool,
+    /// So many units are kept back.
+    pub units: u32,
+}
+
 /// Every rule of the chain.
 ///
 /// Of the rules that fit a level the most specific one speaks, alone: what is said of the barcode before what is said of its
@@ -61,11 +72,14 @@ struct Kept {
 }
 
 impl Kept {
-    fn at(&self, shop: &ShopId) -> Option<u32> {
+    /// So many, and whether that is said of the shop.
+    fn at(&self, shop: &ShopId) -> Option<(u32, bool)> {
+        let of_shop = self.at.get(shop).map(|units| (*units, true));
+        let of_chain = self.everywhere.map(|units| (units, false));
         if planted::is("the_chains_safety_stock_wins") {
-            return self.everywhere.or_else(|| self.at.get(shop).copied());
+            return of_chain.or(of_shop);
         }
-        self.at.get(shop).copied().or(self.everywhere)
+        of_shop.or(of_chain)
     }
 
     fn set(&mut self, shop: Option<&ShopId>, units: Option<u32>) {
@@ -110,12 +124,27 @@ impl SafetyStock {
 
     /// So many units of a barcode, which is of `article` where that is known, are kept back at a shop.
     pub fn units(&self, shop: &ShopId, barcode: &Barcode, article: Option<&str>) -> i64 {
+        let ruling = self.ruling(shop, barcode, article);
+        ruling.map_or(0, |ruling| ruling.units.into())
+    }
+
+    /// The rule that says so; none where nothing is said.
+    pub fn ruling(
+        &self,
+        shop: &ShopId,
+        barcode: &Barcode,
+        article: Option<&str>,
+    ) -> Option<Ruling> {
         let of_barcode = || self.barcodes.get(barcode)?.at(shop);
         let of_article = || self.articles.get(article?)?.at(shop);
-        let said = of_barcode()
-            .or_else(of_article)
-            .or_else(|| self.all.at(shop));
-        said.map_or(0, i64::from)
+        let said = |of, (units, is_of_shop)| Ruling {
+            of,
+            is_of_shop,
+            units,
+        };
+        { of_barcode().map(|kept| said("barcode", kept)) }
+            .or_else(|| of_article().map(|kept| said("article", kept)))
+            .or_else(|| self.all.at(shop).map(|kept| said("everything", kept)))
     }
 
     /// Whether what is kept back depends on the article.

@@ -222,7 +222,7 @@ impl Keeper {
         key: &str,
         details: &Details,
     ) -> MovementId {
-        let movement = Movement {
+        self.add(Movement {
             kind,
             condition: Condition::Sellable,
             key: Key::call(key),
@@ -232,7 +232,40 @@ impl Keeper {
             at: now(),
             target: None,
             rest: details.to_bytes(),
-        };
+        })
+    }
+
+    /// Books pieces that cannot be sold; the next exchange brings it.
+    pub fn put_aside(&mut self, barcode: &str, qty: i64) -> MovementId {
+        self.add(Movement {
+            kind: Kind::Adjustment,
+            condition: Condition::Unavailable,
+            key: Key::call(&format!("put aside {barcode}")),
+            barcode: barcode.parse().unwrap(),
+            scanned: None,
+            qty: Qty::new(qty).unwrap(),
+            at: now(),
+            target: None,
+            rest: Box::default(),
+        })
+    }
+
+    /// The shop's own ledger states how many there are; the next exchange brings it.
+    pub fn state(&mut self, barcode: &str, qty: i64, at: TimeMs) -> MovementId {
+        self.add(Movement {
+            kind: Kind::Balance,
+            condition: Condition::Sellable,
+            key: Key::Statement,
+            barcode: barcode.parse().unwrap(),
+            scanned: None,
+            qty: Qty::new(qty).unwrap(),
+            at,
+            target: None,
+            rest: Box::default(),
+        })
+    }
+
+    fn add(&mut self, movement: Movement) -> MovementId {
         let id = movement.id(&self.shop);
         self.pending.push(Entry::new(movement));
         id

@@ -1,4 +1,4 @@
-//! `stock`, `sales`, `lag`, `explain`, `export`.
+//! `stock`, `sales`, `lag`, `export`.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,19 +8,17 @@ use anyhow::Context as _;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use vitrina_host::config::Period;
-use vitrina_host::output::{Exit, Out};
+use vitrina_host::output::Exit;
 use vitrina_host::when;
 use vitrina_shared::movement::Kind;
-use vitrina_shared::{Barcode, ShopId, TimeMs};
+use vitrina_shared::{ShopId, TimeMs};
 
 use super::{Context, Usage};
 use crate::audit::{By, What};
-use crate::error::{ApiError, Code};
-use crate::routes::{
-    explained_json, item_json, movement_json, retain_of, shops_json, stock_list_json,
-};
+use crate::error::Code;
+use crate::routes::{item_json, movement_json, shops_json, stock_list_json};
 use crate::server::wrong_clock;
-use crate::store::{HoldRow, LegRow, MovementFilter, MovementRow};
+use crate::store::{MovementFilter, MovementRow};
 use crate::view::View;
 use crate::view::flat::Format;
 use crate::view::list::StockQuery;
@@ -65,15 +63,6 @@ pub(super) struct LagArgs {
     /// Marks the shops that are older, and ends with 3 where there is one
     #[arg(long, value_name = "PERIOD")]
     max: Option<Period>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct ExplainArgs {
-    /// The barcode, or another code of it
-    barcode: String,
-    /// Only this shop
-    #[arg(long)]
-    shop: Option<ShopId>,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -353,80 +342,6 @@ fn is_older(shop: &Value, max: Period) -> bool {
 )]
 fn ms_as_s(ms: i64) -> f64 {
     ms as f64 / 1_000.0
-}
-
-pub(super) async fn explain(args: ExplainArgs, context: Context<'_>) -> anyhow::Result<Exit> {
-    let view = view(&context).await?;
-    let barcode: Barcode = match view.find(&args.barcode) {
-        Ok(item) => item.barcode.clone(),
-        Err(_) => args
-            .barcode
-            .parse()
-            .map_err(|error| Usage(format!("{}: {error}", args.barcode)))?,
-    };
-    let rows = context
-        .core
-        .store
-        .explain(barcode.clone(), args.shop.clone())
-        .await?;
-    let mut holds = context.core.store.holds_of(barcode.clone()).await?;
-    retain_of(&mut holds, args.shop.as_ref());
-    if rows.is_empty() && view.item(barcode.as_str()).is_none() {
-        let asked = format!("{}: no shop and no catalogue knows it", args.barcode);
-        return Err(ApiError::new(Code::UnknownBarcode, asked).into());
-    }
-    if context.json {
-        context
-            .out
-            .json(&explained_json(&view, barcode.as_str(), (&rows, &holds)))?;
-        return Ok(Exit::Done);
-    }
-    let names = [
-        "at",
-        "type",
-        "qty",
-        "condition",
-        "state",
-        "till",
-        "receipt",
-        "line",
-        "ref",
-    ];
-    let table = rows.iter().map(|explained| {
-        let movement = movement_json(&explained.row);
-        let mut row = vec![explained.row.shop.to_string()];
-        row.extend(names.iter().map(|name| text(&movement, name)));
-        row.push(explained.sum.to_string());
-        row
-    });
-    let mut headers = vec!["shop"];
-    headers.extend(names);
-    headers.push("on_hand");
-    context.out.table(&headers, table)?;
-    explain_holds(&holds, &barcode, context.out)?;
-    Ok(Exit::Done)
-}
-
-/// What of the number is promised, and to whom.
-fn explain_holds(holds: &[HoldRow], barcode: &Barcode, out: &mut Out) -> anyhow::Result<()> {
-    let mut rows = Vec::new();
-    for hold in holds {
-        let of_barcode = |leg: &&LegRow| leg.leg.terms.barcode == *barcode && leg.held > 0;
-        for leg in hold.legs.iter().filter(of_barcode) {
-            let terms = &leg.leg.terms;
-            rows.push([
-                terms.shop.to_string(),
-                hold.id.to_string(),
-                terms.order.to_string(),
-                hold.word.as_str().to_owned(),
-                leg.held.to_string(),
-            ]);
-        }
-    }
-    if !rows.is_empty() {
-        out.table(&["shop", "hold", "order", "state", "held"], rows)?;
-    }
-    Ok(())
 }
 
 pub(super) async fn export(args: ExportArgs, context: Context<'_>) -> anyhow::Result<Exit> {

@@ -22,11 +22,11 @@ pub(super) use check::{repair_legs, wrong_legs};
 pub(super) use hand::GoodsOf;
 pub(super) use join::receive;
 pub(super) use row::{held, held_everywhere, held_of_shop};
-pub(super) use tell::after;
+pub(super) use tell::{after, of_barcode};
 
 use rusqlite::{Connection, params};
 use vitrina_shared::hold::Policy;
-use vitrina_shared::{Barcode, HoldId, TimeMs};
+use vitrina_shared::{HoldId, TimeMs};
 
 use super::safety::BarcodesOf;
 use super::{Store, StoreError};
@@ -128,17 +128,6 @@ impl Store {
     pub(crate) async fn holds(&self, filter: HoldFilter) -> Result<tell::HoldPage, StoreError> {
         match self {
             Self::Sqlite(store) => store.read(move |conn| tell::list(conn, &filter)).await,
-        }
-    }
-
-    /// The holds that hold something of a barcode.
-    pub(crate) async fn holds_of(&self, barcode: Barcode) -> Result<Vec<HoldRow>, StoreError> {
-        match self {
-            Self::Sqlite(store) => {
-                store
-                    .read(move |conn| tell::of_barcode(conn, &barcode))
-                    .await
-            }
         }
     }
 }

@@ -171,7 +171,10 @@ pub(super) fn list(conn: &Connection, filter: &HoldFilter) -> Result<HoldPage, S
 }
 
 /// The holds that hold something of a barcode at a shop.
-pub(super) fn of_barcode(conn: &Connection, barcode: &Barcode) -> Result<Vec<HoldRow>, StoreError> {
+pub(in crate::store) fn of_barcode(
+    conn: &Connection,
+    barcode: &Barcode,
+) -> Result<Vec<HoldRow>, StoreError> {
     let Some(barcode) = find_barcode(conn, barcode.as_str())? else {
         return Ok(Vec::new());
     };
