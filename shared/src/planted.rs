@@ -47,6 +47,7 @@ pub const ALL: &[&str] = &[
     "held_pieces_are_granted_again",
     "safety_stock_is_granted",
     "the_chains_safety_stock_wins",
+    "what_is_said_of_everything_wins",
     "a_shop_that_said_no_is_asked_again",
     "an_ended_leg_is_confirmed",
     "promised_pieces_are_confirmed_again",

@@ -142,9 +142,13 @@ impl SafetyStock {
             is_of_shop,
             units,
         };
+        let of_all = self.all.at(shop).map(|kept| said("everything", kept));
+        if of_all.is_some() && planted::is("what_is_said_of_everything_wins") {
+            return of_all;
+        }
         { of_barcode().map(|kept| said("barcode", kept)) }
             .or_else(|| of_article().map(|kept| said("article", kept)))
-            .or_else(|| self.all.at(shop).map(|kept| said("everything", kept)))
+            .or(of_all)
     }
 
     /// Whether what is kept back depends on the article.

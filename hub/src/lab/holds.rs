@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use vitrina_shared::hold::{Caps, Facts, Leg, NotOpen, Purpose, Refusal, Word, WorkKind};
 use vitrina_shared::memory::Order;
 use vitrina_shared::registers::Item;
+use vitrina_shared::safety::Scope;
 use vitrina_shared::stock::Channel;
 use vitrina_shared::{Barcode, HoldId, LegId, ShopId, TimeMs};
 
 use super::Lab;
+use crate::audit::By;
 use crate::store::{CatalogueRow, Ending, HoldFilter, HoldRow, NewHold, Placing};
 
 /// The most holds that are read at once.
@@ -34,6 +36,16 @@ impl Lab {
         };
         let written = self.core().store.write_catalogue(vec![row]);
         self.runtime.block_on(written).expect("its store");
+    }
+
+    /// So much is kept back of what a scope names; of a shop that an empty hub does not know nothing is said.
+    pub fn keep_back(&self, scope: &Scope, units: u32) {
+        let store = &self.core().store;
+        self.runtime.block_on(async {
+            let set = store.set_safety(By::CommandLine, scope.clone(), Some(units));
+            set.await.expect("its store");
+            while store.tell_safety().await.expect("its store") {}
+        });
     }
 
     /// A website asks for a hold.

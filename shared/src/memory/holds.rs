@@ -119,12 +119,13 @@ impl Hub {
         let sellable = index.map_or(0, |index| index.sellable(barcode));
         let legs = self.holds.of_shop(shop);
         let of_barcode = legs.filter(|leg| leg.terms.barcode == *barcode);
+        let article = self.articles.get(barcode).map(|article| &**article);
         Offer {
             level: Level {
                 on_hand,
                 held: of_barcode.map(|leg| hold::held(leg, self.facts(leg))).sum(),
                 unavailable: on_hand - sellable,
-                safety_stock: 0,
+                safety_stock: self.safety.units(shop, barcode, article),
             },
             confidence: Confidence::Live,
             policy: Policy::default(),

@@ -7,6 +7,7 @@ use super::holds::Holds;
 use super::logs::Logs;
 use super::{Bits, random_id};
 use crate::decide::{self, Evidence, LifeVerdict, Outcome, Relation};
+use crate::safety::SafetyStock;
 use crate::wire::v1::{RegisterV1, RegistersV1, WelcomeV1};
 use crate::wire::{Answer, Reply, Request, WireError, frame};
 use crate::{Barcode, Chain, Delta, HubLife, Position, ReplicaId, Seq, ShopId, TimeMs};
@@ -22,6 +23,8 @@ pub struct Hub {
     pub now: TimeMs,
     /// The article of a barcode, where one may stand for another.
     pub articles: BTreeMap<Barcode, Box<str>>,
+    /// What is kept back.
+    pub safety: SafetyStock,
     pub(super) shops: BTreeMap<ShopId, Logs>,
     pub(super) holds: Holds,
     /// Whose log a replica is.
@@ -75,6 +78,7 @@ impl Hub {
             limit: 5_000,
             now: TimeMs(0),
             articles: BTreeMap::new(),
+            safety: SafetyStock::default(),
             shops: BTreeMap::new(),
             holds: Holds::default(),
             owners: BTreeMap::new(),

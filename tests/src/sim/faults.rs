@@ -141,6 +141,9 @@ impl World {
             .goes_back(fault, copy, (self.ordinal, &mut self.names));
         self.ordinal = self.ordinal.max(self.hub.life().ordinal);
         self.orders.hub_went_back();
+        if self.has_orders() {
+            self.keep_back();
+        }
         // What was revoked since the copy is revoked again: the command says so.
         for shop in 0..self.shops.len() {
             let until = self.shops[shop].revoked_until;

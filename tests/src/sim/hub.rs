@@ -9,6 +9,7 @@ use vitrina_shared::decide::Outcome;
 use vitrina_shared::hold::{Facts, Leg, NotOpen, Refusal, Word, WorkKind};
 use vitrina_shared::memory::{self, Cursor, Logs, Order, Refused};
 use vitrina_shared::registers::kind;
+use vitrina_shared::safety::Scope;
 use vitrina_shared::wire::v1::CertificateV1;
 use vitrina_shared::wire::{Answer, Reply, Request, frame};
 use vitrina_shared::{
@@ -181,6 +182,14 @@ impl Hub {
                     real.lab.add_item(barcode, "ring", "17");
                 }
             }
+        }
+    }
+
+    /// So much is kept back of what a scope names.
+    pub(super) fn keep_back(&mut self, scope: &Scope, units: u32) {
+        match self {
+            Self::Memory(hub) => hub.safety.set(scope, Some(units)),
+            Self::Real(real) => real.lab.keep_back(scope, units),
         }
     }
 

@@ -6,6 +6,7 @@ use vitrina_shared::hold::{DeclineReason, Leg, ShopSide, Way, Word, WorkKind};
 use vitrina_shared::memory::Order;
 use vitrina_shared::movement::Details;
 use vitrina_shared::registers::HoldPolicy;
+use vitrina_shared::safety::{Goods, Scope};
 use vitrina_shared::time::Day;
 use vitrina_shared::{
     Barcode, Condition, HoldId, HubLife, Key, Kind, LegId, Movement, MovementId, Qty, ShopId,
@@ -108,6 +109,38 @@ impl World {
             });
         }
         self.hub.is_like(&[barcode(FIRST), barcode(FIRST + 1)]);
+        self.keep_back();
+    }
+
+    /// Head office says what is kept back: of every piece one, of the ordered barcodes none, but of the second one in the
+    /// second shop.
+    pub(super) fn keep_back(&mut self) {
+        let shops: Vec<ShopId> = self.shops.iter().map(|shop| shop.id.clone()).collect();
+        let of = |shop: Option<usize>, goods| {
+            let shop = shop.map(|number| shops.get(number).cloned());
+            // There is not always a second shop.
+            let shop = shop.map_or(Some(None), |shop| shop.map(Some))?;
+            Some(Scope { shop, goods })
+        };
+        let code = |number: u64| Goods::Barcode(barcode(FIRST + number));
+        let rules = [
+            (of(None, Goods::All), 1),
+            (of(None, code(0)), 0),
+            (of(None, code(1)), 0),
+            (of(Some(1), code(1)), 1),
+            (of(None, code(2)), 0),
+        ];
+        for (scope, units) in rules {
+            if let Some(scope) = scope {
+                self.hub.keep_back(&scope, units);
+            }
+        }
+    }
+
+    /// The same, of an ordered barcode at a shop.
+    pub(super) fn kept_back(&self, shop: &ShopId, code: &Barcode) -> i64 {
+        let is_second = self.shops.iter().position(|one| one.id == *shop) == Some(1);
+        i64::from(is_second && *code == barcode(FIRST + 1))
     }
 
     pub(super) fn has_orders(&self) -> bool {
@@ -192,6 +225,9 @@ impl World {
         let id = HoldId::of(&order.caller, &order.idempotency_key);
         let was_known = self.hub.hold(id).is_some();
         let placed = self.hub.place(&order, &mut self.names);
+        if let Err(refusal) = &placed {
+            self.check_offered(&order, *refusal)?;
+        }
         if !self.orders.asked.contains(&order) {
             self.orders.asked.push(order);
         }

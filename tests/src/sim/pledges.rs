@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vitrina_shared::hold::{Facts, HubState, Leg, Merged, ShopSide, Way, Word, WorkKind};
-use vitrina_shared::memory::Booked;
+use vitrina_shared::hold::{Facts, HubState, Leg, Merged, Refusal, ShopSide, Way, Word, WorkKind};
+use vitrina_shared::memory::{Booked, Order};
 use vitrina_shared::wire::{Request, frame};
 use vitrina_shared::{Barcode, HoldId, Kind, LegId, Movement, ShopId, TimeMs};
 
@@ -249,13 +249,18 @@ impl World {
             if is_new && legs.len() > 1 {
                 self.note("re_sourced", format_args!("{id} {}", leg.terms.shop));
             }
+            let is_opened = !self.orders.ever.contains(&leg.id);
+            if is_opened && leg.is_requested() && leg.shop == ShopSide::None {
+                let all = self.stood();
+                self.check_level(&all, (&leg.terms.shop, &leg.terms.barcode))?;
+            }
             let said_no = legs.iter().any(|(other, _)| {
                 let before = self.orders.seen.get(&other.id);
                 other.terms.shop == leg.terms.shop
                     && other.id != leg.id
                     && before.is_some_and(|old| matches!(old.side.number(), 1 | 4))
             });
-            if said_no && !self.orders.ever.contains(&leg.id) {
+            if said_no && is_opened {
                 return Err(format!("I20 {id} asks {} again", leg.terms.shop));
             }
         }
@@ -291,14 +296,45 @@ impl World {
                 "I20 {shop} has not told what it keeps, and is asked for more"
             ));
         }
+        self.check_level(&legs, (shop, code))
+    }
+
+    /// Of what is there nothing is held but what is not kept back: true in the moment in which a leg is opened.
+    fn check_level(&self, legs: &Stood, (shop, code): (&ShopId, &Barcode)) -> Result<(), Broken> {
+        let (bound, there, kept) = self.numbers(legs, (shop, code));
+        if bound > there - kept {
+            return Err(format!(
+                "I20 {bound} of {code} are held in {shop}, which has {there} and keeps {kept} back"
+            ));
+        }
+        Ok(())
+    }
+
+    /// What is bound of a barcode at a shop, what is there to be sold, and what is kept back of it.
+    fn numbers(&self, legs: &Stood, (shop, code): (&ShopId, &Barcode)) -> (i64, i64, i64) {
         let of_level = legs
             .iter()
             .filter(|(leg, _)| leg.terms.shop == *shop && leg.terms.barcode == *code);
         let bound: i64 = of_level.map(|(leg, facts)| bound(leg, *facts)).sum();
         let there = self.hub.logs(shop).index().sellable(code);
-        if bound > there {
+        (bound, there, self.kept_back(shop, code))
+    }
+
+    /// Who is refused because there is not so much, in the one shop that he asked for, is told how many there are.
+    pub(super) fn check_offered(&self, order: &Order, refusal: Refusal) -> Result<(), Broken> {
+        let (Some(shop), Refusal::Insufficient { available }) = (&order.shop, refusal) else {
+            return Ok(());
+        };
+        if order.allow_variant {
+            return Ok(());
+        }
+        let legs = self.hub.legs();
+        let (bound, there, kept) = self.numbers(&legs, (shop, &order.barcode));
+        let left = (there - bound - kept).max(0);
+        if available != left {
             return Err(format!(
-                "I20 {bound} of {code} are held in {shop}, which has {there}"
+                "I20 of {} in {shop} {left} are left, and {available} were offered",
+                order.barcode
             ));
         }
         Ok(())
