@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use vitrina_tests::chain::Reply;
-use vitrina_tests::{Chain, Keeper};
+use vitrina_tests::{Chain, Keeper, until};
 
 const RING: &str = "2000018987155";
 const TWIN: &str = "2000018987162";
@@ -283,6 +283,34 @@ async fn a_rule_outlives_a_stop_and_fits_what_comes_later() {
     assert_eq!(
         everywhere(&chain).await,
         Levels::from([(at("S001", RING), (1, 2)), (at("S001", TWIN), (4, 0)),])
+    );
+}
+
+#[tokio::test]
+async fn a_shop_that_says_the_article_brings_its_rule_to_the_others_by_the_feed() {
+    let chain = Chain::start();
+    let _first = Keeper::open(&chain, "S001", &[], &[(RING, 3)]);
+    let twin = format!("barcode;qty;article\n{TWIN};1;K-1\n");
+    let _second = chain.opened("S002", &twin).await;
+    keep_back(&chain, json!({"units": 1, "article": "K-1"})).await;
+    let (before, cursor) = snapshot(&chain).await;
+    assert_eq!(before[&at("S001", RING)], (0, 3));
+
+    let ring = format!("barcode;qty;article\n{RING};2;K-1\n");
+    let _third = chain.opened("S003", &ring).await;
+
+    let told = until("the feed to tell of the first shop", || async {
+        let (told, _) = changes(&chain, &cursor).await;
+        told.get(&at("S001", RING)).copied().ok_or(told)
+    });
+    assert_eq!(told.await, (1, 2));
+    assert_eq!(
+        everywhere(&chain).await,
+        Levels::from([
+            (at("S001", RING), (1, 2)),
+            (at("S002", TWIN), (1, 0)),
+            (at("S003", RING), (1, 1)),
+        ])
     );
 }
 
