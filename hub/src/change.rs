@@ -62,6 +62,11 @@ pub(crate) enum Change {
         /// How it is.
         status: ShopHealth,
     },
+    /// Something changed of a transfer that concerns a shop. Not an item of the feed.
+    Transfer {
+        /// The shop.
+        shop: ShopId,
+    },
     /// Something changed of a leg. Not an item of the feed: the level that it holds is one.
     Leg {
         /// Its hold.

@@ -13,6 +13,7 @@ mod query;
 mod safety;
 mod serve;
 mod shop;
+mod transfer;
 pub(crate) mod upkeep;
 mod webhook;
 
@@ -78,6 +79,9 @@ enum Verb {
     /// What is kept back from web orders
     #[command(subcommand)]
     Safety(safety::SafetyVerb),
+    /// Pieces on their way from shop to shop
+    #[command(subcommand)]
+    Transfer(transfer::TransferVerb),
     /// Records that shops hold back
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineVerb),
@@ -295,6 +299,7 @@ async fn dispatch(verb: Verb, context: Context<'_>) -> anyhow::Result<Exit> {
         Verb::Diff(verb) => quarantine::diff(verb, context).await,
         Verb::Hold(verb) => hold::run(verb, context).await,
         Verb::Safety(verb) => safety::run(verb, context).await,
+        Verb::Transfer(verb) => transfer::run(verb, context).await,
         Verb::Quarantine(verb) => quarantine::run(verb, context).await,
         Verb::Alert(verb) => alert::run(verb, context).await,
         Verb::Webhook(verb) => webhook::run(verb, context).await,

@@ -331,19 +331,22 @@ struct Told {
 
 impl Told {
     fn hear(&self, head: &FeedHead, changes: Vec<Change>) {
-        let legs: Vec<(HoldId, ShopId)> = changes
+        let told: Vec<(Option<HoldId>, ShopId)> = changes
             .iter()
             .filter_map(|change| match change {
-                Change::Leg { hold, shop } => Some((*hold, shop.clone())),
+                Change::Leg { hold, shop } => Some((Some(*hold), shop.clone())),
+                Change::Transfer { shop } => Some((None, shop.clone())),
                 _ => None,
             })
             .collect();
         if let Some(view) = self.view.get() {
             view.apply(head, changes);
         }
-        for (hold, shop) in legs {
+        for (hold, shop) in told {
             self.waiters.wake(&shop);
-            self.watchers.wake(hold);
+            if let Some(hold) = hold {
+                self.watchers.wake(hold);
+            }
         }
     }
 }

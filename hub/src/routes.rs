@@ -18,6 +18,7 @@ mod safety;
 mod shop;
 mod shops;
 pub(crate) mod stock;
+pub(crate) mod transfers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -219,6 +220,7 @@ pub(crate) fn table() -> Vec<Route> {
         .with(&[SHOP]),
     ];
     routes.extend(safety_stock());
+    routes.extend(transfers());
     routes.extend(alerts());
     routes.extend(writes_and_service());
     routes
@@ -255,6 +257,34 @@ fn safety_stock() -> Vec<Route> {
             safety::remove,
         )
         .with(&OF),
+    ]
+}
+
+/// Pieces between two shops.
+fn transfers() -> Vec<Route> {
+    vec![
+        get(
+            "/v1/transfers",
+            OFFICE,
+            "Pieces on their way from shop to shop, the latest heard of first",
+            transfers::list,
+        )
+        .with(&[
+            ("shop", "only those that this shop sends or gets"),
+            (
+                "state",
+                "in_transit, partial, received, damaged, other_than_sent, not_sent, cancelled; open: all for which somebody waits; all",
+            ),
+            ("older_than_s", "only what left more than so many seconds ago"),
+            LIMIT,
+            CURSOR,
+        ]),
+        get(
+            "/v1/transfers/{id}",
+            OFFICE,
+            "One of them, with its movements",
+            transfers::one,
+        ),
     ]
 }
 

@@ -5,6 +5,7 @@
 
 mod account;
 mod answer;
+mod aside;
 mod audit;
 mod catalogue;
 mod digest;
@@ -34,6 +35,7 @@ mod story;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod transfers;
 mod verify;
 mod voids;
 mod work;
@@ -78,6 +80,7 @@ pub(crate) use shops::CodeUse;
 pub(crate) use sqlite::Listener;
 pub(crate) use stick::{Lost, StickBases};
 pub(crate) use story::Story;
+pub(crate) use transfers::{TransferFilter, TransferPage, TransferRow};
 pub(crate) use verify::{Checked, LOG_ADVICE, Problem};
 pub(crate) use work::WorkFilter;
 

@@ -230,7 +230,7 @@ impl View {
                 self.board.heard(shop, heard, status);
                 (None, false)
             }
-            Change::Leg { .. } | Change::Safety(_) => (None, false),
+            Change::Leg { .. } | Change::Safety(_) | Change::Transfer { .. } => (None, false),
         }
     }
 

@@ -81,6 +81,8 @@ kinds! {
     TravelsUnwanted = "travels_unwanted";
     /// What was sent from shop to shop does not arrive.
     TransferStuck = "transfer_stuck";
+    /// What came from another shop is not what was sent.
+    TransferOther = "transfer_other_than_sent";
 }
 
 /// Of what many entries are one.
@@ -111,7 +113,8 @@ impl Kind {
             | Self::WebhookDead
             | Self::HoldUnanswered
             | Self::HoldOnSilentShop
-            | Self::TransferStuck => true,
+            | Self::TransferStuck
+            | Self::TransferOther => true,
             Self::SoldOverHold
             | Self::CancelledAndBought
             | Self::BoughtAfterEnd
@@ -128,7 +131,8 @@ impl Kind {
             Self::NegativeStock
             | Self::ReceiptConflict
             | Self::Disagreement
-            | Self::HoldUnanswered => Many::OfShop,
+            | Self::HoldUnanswered
+            | Self::TransferStuck => Many::OfShop,
             Self::ShopSilent | Self::SourceSilent => Many::OfChain,
             _ => Many::Apart,
         }

@@ -127,6 +127,12 @@ id128! {
     LegId
 }
 
+id128! {
+    /// The identity of a transfer, derived from the shop that sends and what names the parcel there
+    /// ([`crate::transfer::name`]).
+    TransferId
+}
+
 impl HoldId {
     /// The hold of a caller's idempotency key: the first half of `H("vitrina.hold.1", caller, key)`, where `caller` is
     /// the id of the API key that asked. A call that is repeated, whatever the hub has forgotten since, speaks of the

@@ -6,7 +6,7 @@
 //! Reading order: [`barcode`], [`ids`], [`qty`], [`time`], [`money`] (the values) → [`movement`] (one change and its
 //! identity) → [`chain`], [`totals`], [`voids`] (what a set of movements means) → [`delta`], [`decide`], [`orphan`]
 //! (who sends what to whom) → [`digest`] (whether both hold the same) → [`model`] (the same as a CRDT, the oracle), [`memory`] (both sides without a
-//! disk, for tests) → [`stock`] (the one formula), [`safety`] (what is kept back), [`account`] (how it came about), [`registers`], [`freshness`], [`distance`] → [`hold`] (pieces kept for web orders) → [`wire`].
+//! disk, for tests) → [`stock`] (the one formula), [`safety`] (what is kept back), [`account`] (how it came about), [`registers`], [`freshness`], [`distance`] → [`hold`] (pieces kept for web orders), [`transfer`] (pieces between two shops) → [`wire`].
 
 pub mod account;
 pub mod barcode;
@@ -31,6 +31,7 @@ pub mod safety;
 pub mod stock;
 pub mod time;
 pub mod totals;
+pub mod transfer;
 pub mod voids;
 pub mod wire;
 
@@ -39,7 +40,7 @@ mod hash;
 pub use barcode::Barcode;
 pub use chain::{Chain, Position};
 pub use delta::Delta;
-pub use ids::{Dot, HoldId, HubLife, LegId, MovementId, ReplicaId, Seq, ShopId};
+pub use ids::{Dot, HoldId, HubLife, LegId, MovementId, ReplicaId, Seq, ShopId, TransferId};
 pub use money::Money;
 pub use movement::{Condition, Details, Key, Kind, Movement};
 pub use qty::Qty;

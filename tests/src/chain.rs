@@ -485,6 +485,12 @@ impl Reply {
             .unwrap_or("")
     }
 
+    /// The items of a list.
+    pub fn items(&self) -> Vec<Value> {
+        let items = self.body["items"].as_array();
+        items.unwrap_or_else(|| panic!("no list: {self:?}")).clone()
+    }
+
     /// The problem's code.
     pub fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or("")

@@ -287,7 +287,7 @@ fn tell(row: &HoldRow, context: &mut Context<'_>) -> anyhow::Result<Exit> {
 }
 
 /// The text of a member.
-fn text(value: &Value, name: &str) -> String {
+pub(super) fn text(value: &Value, name: &str) -> String {
     match value.get(name) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),

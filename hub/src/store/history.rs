@@ -301,6 +301,18 @@ fn of_barcode(
     Ok(rows)
 }
 
+/// Movements by their places: shop, log and seq.
+pub(super) fn at(
+    conn: &Connection,
+    places: &[(u32, i64, u64)],
+) -> Result<Vec<MovementRow>, StoreError> {
+    let names = Names::read(conn)?;
+    let of_place = |(shop, log, seq): &(u32, i64, u64)| {
+        link(conn, &names, (*shop, *log), *seq).map(|(_, row)| row)
+    };
+    places.iter().map(of_place).collect()
+}
+
 fn link(
     conn: &Connection,
     names: &Names,

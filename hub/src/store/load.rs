@@ -8,7 +8,7 @@ use vitrina_shared::registers::{Item, kind};
 use vitrina_shared::{Barcode, TimeMs, Total};
 
 use super::totals::{self, Correction, Part};
-use super::{StoreError, heard, holds, registers, safety, shops};
+use super::{StoreError, aside, heard, registers, safety, shops};
 use crate::change::{Change, LevelRow};
 
 const COMMITS: &str = "SELECT pos, tag FROM feed_commit ORDER BY pos";
@@ -75,7 +75,7 @@ pub(super) fn load(conn: &Connection, into: &mut dyn FnMut(Change)) -> Result<()
 /// Every level, in the order of the table.
 pub(super) fn levels(conn: &Connection) -> Result<Vec<LevelRow>, StoreError> {
     let corrections = corrections(conn)?;
-    let held = holds::held_everywhere(conn)?;
+    let asides = aside::everywhere(conn)?;
     let mut levels = Vec::new();
     let mut parts: Vec<Part> = Vec::new();
     let mut open: Option<(u32, i64, Barcode)> = None;
@@ -89,8 +89,14 @@ pub(super) fn levels(conn: &Connection) -> Result<Vec<LevelRow>, StoreError> {
             .unwrap_or_default();
         let newest = parts.iter().map(|part| (part.pos, part.updated_at)).max();
         if let (Some((pos, at)), Some(numbers)) = (newest, totals::numbers(parts, correction)) {
-            let held = held.get(&(shop, barcode)).copied().unwrap_or(0);
-            levels.push(totals::level(shop, name, (&numbers, held), TimeMs(at), pos));
+            let aside = asides.get(&(shop, barcode)).copied().unwrap_or_default();
+            levels.push(totals::level(
+                shop,
+                name,
+                (&numbers, aside),
+                TimeMs(at),
+                pos,
+            ));
         }
         parts.clear();
     };

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::params;
 use vitrina_shared::{Barcode, TimeMs, planted};
 
+use super::aside::{self, Aside};
 use super::log::{self, CHAIN_EVERY, Log};
 use super::sqlite::Txn;
 use super::totals::{self, Joiner, Numbers, Part};
-use super::{StoreError, holds, shops, voids};
+use super::{StoreError, shops, voids};
 use crate::change::Change;
 use crate::merge::{Incoming, Row};
 
@@ -52,7 +53,7 @@ impl Touched {
         shop: u32,
         names: &HashMap<i64, Barcode>,
     ) -> Result<(), StoreError> {
-        let held = holds::held_of_shop(txn.conn, shop)?;
+        let asides = aside::of_shop(txn.conn, shop)?;
         for (barcode, before) in self.0 {
             let parts = totals::parts(txn.conn, shop, barcode)?;
             let after = totals::numbers(&parts, totals::correction(txn.conn, shop, barcode)?);
@@ -69,8 +70,8 @@ impl Touched {
                 Some(name) => name.clone(),
                 None => super::sqlite::barcode_text(txn.conn, barcode)?,
             };
-            let held = held.get(&barcode).copied().unwrap_or(0);
-            let level = totals::level(shop, name, (&numbers, held), txn.now, pos);
+            let aside = asides.get(&barcode).copied().unwrap_or_default();
+            let level = totals::level(shop, name, (&numbers, aside), txn.now, pos);
             txn.change(Change::Level(level));
         }
         Ok(())
@@ -87,8 +88,8 @@ struct Merge<'a> {
     is_corrected: bool,
     /// Voids may follow: positions are given at the end.
     is_decided_later: bool,
-    /// What is held of the shop's barcodes.
-    held: HashMap<i64, i64>,
+    /// What is held of the shop's barcodes, and on its way to it.
+    asides: HashMap<i64, Aside>,
 }
 
 /// Appends the movements of `incoming`, which follow the log's head, and moves their rows with them. The caller knows
@@ -111,7 +112,7 @@ pub(super) fn merge(
         is_first,
         is_corrected: flags.corrected,
         is_decided_later: flags.indexed == shops::INDEXED || incoming.rows.decides_others,
-        held: holds::held_of_shop(txn.conn, log.shop)?,
+        asides: aside::of_shop(txn.conn, log.shop)?,
     };
     let mut ids = Vec::with_capacity(incoming.rows.list.len());
     for row in &incoming.rows.list {
@@ -267,7 +268,10 @@ fn write_level<'r>(
         txn.change(Change::Level(totals::level(
             shop,
             name.clone(),
-            (&numbers, merge.held.get(&barcode).copied().unwrap_or(0)),
+            (
+                &numbers,
+                merge.asides.get(&barcode).copied().unwrap_or_default(),
+            ),
             TimeMs(updated_at),
             pos,
         )));

@@ -11,7 +11,7 @@ use vitrina_shared::{HubLife, ReplicaId, Seq, ShopId, TimeMs, planted};
 use super::holds::{self, BroughtLegs};
 use super::log::{self, Log};
 use super::sqlite::Txn;
-use super::{StoreError, audit, heard, lives, merge, shops, voids};
+use super::{StoreError, audit, heard, lives, merge, shops, transfers, voids};
 use crate::audit::{By, What};
 use crate::change::{ShopHealth, ShopRow};
 use crate::exchange::token::Claims;
@@ -141,6 +141,7 @@ pub(super) fn receive(txn: &mut Txn<'_>, brought: &mut Brought) -> Result<Taken,
     let legs = brought.legs.take().filter(|_| !taken.has_refused());
     taken.legs = legs.is_some();
     holds::receive(txn, &taken.shop, &taken.spent, legs)?;
+    transfers::receive(txn, &taken.shop, &taken.spent)?;
     Ok(taken)
 }
 

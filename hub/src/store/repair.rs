@@ -10,7 +10,7 @@ use vitrina_shared::{Barcode, Dot, Seq, ShopId, Total};
 use super::log::{self, Log};
 use super::merge::Touched;
 use super::sqlite::{Txn, find_barcode};
-use super::{StoreError, digest, holds, shops};
+use super::{StoreError, digest, holds, shops, transfers};
 
 const MOVEMENTS: &str =
     "SELECT seq, barcode, counts, body, prev FROM movement WHERE replica = ?1 ORDER BY seq";
@@ -83,6 +83,7 @@ pub(super) fn repair(txn: &mut Txn<'_>, shop: &ShopId, why: &str) -> Result<u64,
     wrong += write_voids(txn, row.index, &all, &void)?;
     touched.publish(txn, row.index, &names)?;
     wrong += holds::repair_legs(txn, row.index)?;
+    wrong += transfers::repair_transfers(txn, (shop, row.index))?;
     if wrong > 0 {
         digest::note(txn, row.index, wrong, why)?;
     }

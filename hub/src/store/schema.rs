@@ -39,4 +39,9 @@ pub(super) const STEPS: &[Step] = &[
         name: "channels",
         sql: include_str!("../../migrations/1006_channels.sql"),
     },
+    Step {
+        number: 1_007,
+        name: "transfers",
+        sql: include_str!("../../migrations/1007_transfers.sql"),
+    },
 ];

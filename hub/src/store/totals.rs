@@ -5,9 +5,10 @@ use std::sync::Arc;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use vitrina_shared::{Barcode, Condition, Details, Money, TimeMs, Total, planted};
 
+use super::StoreError;
+use super::aside::{self, Aside};
 use super::log::Log;
 use super::sqlite::{Txn, find_barcode};
-use super::{StoreError, holds};
 use crate::change::{Change, LevelRow, Words};
 use crate::merge::Stored;
 
@@ -216,7 +217,7 @@ pub(super) fn of_replica(
 pub(super) fn level(
     shop: u32,
     barcode: Barcode,
-    (numbers, held): (&Numbers, i64),
+    (numbers, aside): (&Numbers, Aside),
     updated_at: TimeMs,
     pos: u64,
 ) -> LevelRow {
@@ -226,8 +227,8 @@ pub(super) fn level(
         barcode,
         on_hand: numbers.on_hand,
         unavailable: numbers.unavailable,
-        held,
-        in_transit: 0,
+        held: aside.held,
+        in_transit: aside.in_transit,
         price,
         words,
         updated_at,
@@ -259,12 +260,12 @@ pub(super) fn current(
     let Some(numbers) = numbers(&parts, correction(conn, shop, barcode)?) else {
         return Ok(None);
     };
-    let numbers = (&numbers, holds::held(conn, shop, barcode)?);
+    let numbers = (&numbers, aside::of(conn, shop, barcode)?);
     let level = level(shop, name.clone(), numbers, TimeMs(updated_at), pos);
     Ok(Some(level))
 }
 
-/// Gives a level a new position, because another number of it is held, and tells readers. A shop that never had the
+/// Gives a level a new position, because another number of it is held or on its way, and tells readers. A shop that never had the
 /// piece has no level.
 pub(super) fn publish(txn: &mut Txn<'_>, shop: u32, barcode: i64) -> Result<(), StoreError> {
     let parts = parts(txn.conn, shop, barcode)?;

@@ -9,7 +9,7 @@ use vitrina_shared::{Dot, Seq, ShopId, Total};
 
 use super::log::{self, Log};
 use super::sqlite::{SqliteStore, find_barcode};
-use super::{StoreError, digest, holds, shops};
+use super::{StoreError, digest, holds, shops, transfers};
 
 const MOVEMENTS: &str =
     "SELECT seq, barcode, prev, counts, body, chain FROM movement WHERE replica = ?1 ORDER BY seq";
@@ -167,16 +167,30 @@ fn verify_shop(
             detail: alert.found,
         });
     }
-    // Legs stand on the movements: where those are wrong there is nothing to compare with.
+    // Legs and transfers stand on the movements: where those are wrong there is nothing to compare with.
     if checked.problems.len() == found_before {
-        let wrong = holds::wrong_legs(conn, index)?.into_iter();
-        checked.problems.extend(wrong.map(|leg| Problem {
-            code: "leg",
-            shop: Some(shop.clone()),
-            detail: format!("leg {leg} of a hold is not what its sides and the movements say"),
-        }));
+        checked.problems.extend(derived(conn, (index, shop))?);
     }
     Ok(())
+}
+
+/// What is wrong of that which stands on the movements of several shops.
+fn derived(conn: &Connection, (index, shop): (u32, &ShopId)) -> Result<Vec<Problem>, StoreError> {
+    let problem = |code, detail| Problem {
+        code,
+        shop: Some(shop.clone()),
+        detail,
+    };
+    let legs = holds::wrong_legs(conn, index)?.into_iter().map(|leg| {
+        let detail = format!("leg {leg} of a hold is not what its sides and the movements say");
+        problem("leg", detail)
+    });
+    let transfers = transfers::wrong_transfers(conn, index)?.into_iter();
+    let transfers = transfers.map(|transfer| {
+        let detail = format!("transfer {transfer} is not what its movements say");
+        problem("transfer", detail)
+    });
+    Ok(legs.chain(transfers).collect())
 }
 
 fn verify_log(

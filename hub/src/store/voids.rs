@@ -13,7 +13,7 @@ use vitrina_shared::{Condition, MovementId, ReplicaId, Seq, ShopId, planted};
 use super::log::{self, Log};
 use super::merge::{self, Touched};
 use super::sqlite::Txn;
-use super::{StoreError, shops, totals};
+use super::{StoreError, shops, totals, transfers};
 use crate::merge::Incoming;
 
 const ADD_IDENT: &str =
@@ -350,7 +350,7 @@ impl Decision {
         Ok(())
     }
 
-    fn flip(&self, txn: &Txn<'_>, place: &Place, counts: bool) -> Result<(), StoreError> {
+    fn flip(&self, txn: &mut Txn<'_>, place: &Place, counts: bool) -> Result<(), StoreError> {
         let units = place.movement.qty.units();
         let units = if counts { -units } else { units };
         let condition = Condition::of_number(place.movement.condition.number());
@@ -360,7 +360,8 @@ impl Decision {
             counts
         ])?;
         totals::correct(txn.conn, self.shop, place.barcode, condition, units)?;
-        shops::set_corrected(txn.conn, self.shop)
+        shops::set_corrected(txn.conn, self.shop)?;
+        transfers::hear_flip(txn, self.shop, &place.movement)
     }
 }
 

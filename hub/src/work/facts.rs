@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use vitrina_host::when;
 use vitrina_shared::movement::Kind as MovementKind;
+use vitrina_shared::transfer::State;
 use vitrina_shared::{Key, ShopId, TimeMs};
 
 use super::decide::{Fact, Presence};
 use super::watch::Alerts;
 use super::{Kind, Level};
 use crate::board::Known as KnownShop;
-use crate::store::{Asked, Conflict, DisagreementRow, Explained, Held, Known, Twice};
+use crate::store::{Asked, Conflict, DisagreementRow, Explained, Held, Known, TransferRow, Twice};
 
 /// A shop says so of itself when two machines use its key.
 const TWO_MACHINES: &str = "two_machines";
@@ -283,6 +284,53 @@ pub(super) fn of_tables(known: &Known, now: TimeMs, alerts: &Alerts) -> Vec<Fact
         });
     }
     facts
+}
+
+/// What is to be said of a transfer that is under way for too long, or of which other things came than were sent.
+pub(super) fn of_transfer(row: &TransferRow) -> Fact {
+    let transfer = &row.transfer;
+    let names = |shops: &mut dyn Iterator<Item = &ShopId>| -> Vec<String> {
+        shops.map(ToString::to_string).collect()
+    };
+    let (kind, shop) = match transfer.state {
+        State::OtherThanSent | State::NotSent => {
+            (Kind::TransferOther, transfer.received_by.first().cloned())
+        }
+        _ => {
+            let from = row.from.as_ref().and_then(|from| from.parse().ok());
+            (Kind::TransferStuck, from)
+        }
+    };
+    let differs: Vec<String> = transfer
+        .lines
+        .iter()
+        .filter(|(_, line)| line.outstanding > 0 || line.over > 0 || line.astray > 0)
+        .map(|(code, line)| format!("{code} {}/{}", line.received, line.sent))
+        .collect();
+    let evidence = json!({
+        "transfer": row.id.to_string(),
+        "document": row.document,
+        "state": transfer.state.word(),
+        "from": row.from,
+        "to": names(&mut transfer.to.iter()),
+        "received_by": names(&mut transfer.received_by.iter()),
+        "since": time(row.since),
+        "differs": differs.iter().take(20).collect::<Vec<_>>(),
+    });
+    let mut only = transfer.lines.keys();
+    let barcode = match (only.next(), only.next()) {
+        (Some(only), None) => Some(only.to_string()),
+        _ => None,
+    };
+    let units = transfer.lines.values().map(|line| {
+        let away = line.outstanding.saturating_add(line.over);
+        away.saturating_add(line.astray)
+    });
+    Fact {
+        barcode,
+        weight: units.fold(0, i64::saturating_add).max(1),
+        ..fact(kind, row.id.to_string(), shop.as_ref(), evidence)
+    }
 }
 
 /// One fact for what a shop holds back, by reason.

@@ -81,6 +81,14 @@ fn what(item: &WorkItem, lang: Lang) -> String {
             said("to"),
             said("since")
         ),
+        Kind::TransferOther => say!(
+            lang,
+            "{} has received other than {} sent: {}",
+            "{} принял не то, что отправил {}: {}";
+            said("received_by"),
+            said("from"),
+            said("differs")
+        ),
         kind => of_machines(kind, evidence, lang),
     }
 }
@@ -202,6 +210,11 @@ fn many(kind: Kind, count: &Value, lang: Lang) -> String {
             lang,
             "{count} orders are not answered",
             "заказов без ответа: {count}"
+        ),
+        Kind::TransferStuck => say!(
+            lang,
+            "{count} transfers are not received",
+            "перемещений не принято: {count}"
         ),
         Kind::ShopSilent => say!(
             lang,

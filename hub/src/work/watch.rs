@@ -49,6 +49,8 @@ pub(crate) struct Alerts {
     pub(crate) unanswered_after: Period,
     /// The same, and the director is told.
     pub(crate) director_after: Period,
+    /// What was sent from shop to shop and is not received after so long.
+    pub(crate) stuck_after: Period,
 }
 
 impl Default for Alerts {
@@ -58,6 +60,7 @@ impl Default for Alerts {
             dead_after: Period::from_secs(10 * 60),
             unanswered_after: Period::from_secs(15 * 60),
             director_after: Period::from_secs(4 * 3_600),
+            stuck_after: Period::from_secs(3 * 86_400),
         }
     }
 }
@@ -74,10 +77,14 @@ struct Watch {
     /// Web orders that wait for a shop's word, and when that was read.
     asked: Vec<Asked>,
     asked_read: Option<Instant>,
-    /// What was said of the shops themselves at the last look.
+    /// What is to be said of transfers.
+    transfers: Vec<Fact>,
+    /// What was said of the shops themselves and of what is between them at the last look.
     shops: Vec<Fact>,
     /// There are logs to be looked through.
     is_scanning: bool,
+    /// There are movements from before there were transfers.
+    is_scanning_transfers: bool,
     /// The last look had nothing to do, and nothing has changed since.
     is_settled: bool,
     entries: Vec<Entry>,
@@ -110,8 +117,10 @@ pub(crate) async fn watch(hub: Arc<Hub>) {
         said: Vec::new(),
         asked: Vec::new(),
         asked_read: None,
+        transfers: Vec::new(),
         shops: Vec::new(),
         is_scanning: false,
+        is_scanning_transfers: true,
         is_settled: false,
         entries: Vec::new(),
     };
@@ -141,8 +150,9 @@ impl Watch {
         let now = core.now();
         self.follow_levels().await?;
         self.scan_receipts().await?;
+        self.scan_transfers().await?;
         self.read_tables(now).await?;
-        self.read_orders().await?;
+        self.read_orders(now).await?;
         if !self.levels.is_complete {
             return Ok(());
         }
@@ -228,6 +238,17 @@ impl Watch {
         Ok(())
     }
 
+    /// Looks through some of what was merged before there were transfers.
+    async fn scan_transfers(&mut self) -> Result<(), StoreError> {
+        for _ in 0..MAX_SCANS {
+            if !self.is_scanning_transfers {
+                break;
+            }
+            self.is_scanning_transfers = self.hub.core.store.scan_transfers().await?;
+        }
+        Ok(())
+    }
+
     async fn read_tables(&mut self, now: TimeMs) -> Result<(), StoreError> {
         let cells = self.hub.view.board.all();
         let said: Vec<(u32, u64, u64)> = cells
@@ -254,12 +275,16 @@ impl Watch {
         Ok(())
     }
 
-    async fn read_orders(&mut self) -> Result<(), StoreError> {
+    async fn read_orders(&mut self, now: TimeMs) -> Result<(), StoreError> {
         let is_due = self
             .asked_read
             .is_none_or(|read| read.elapsed() >= ORDERS_EVERY);
         if is_due {
-            self.asked = self.hub.core.store.asked().await?;
+            let core = &self.hub.core;
+            let stuck_before = now.plus(-core.config.alerts.stuck_after.as_millis());
+            self.asked = core.store.asked().await?;
+            let transfers = core.store.transfers_to_look_at(stuck_before).await?;
+            self.transfers = transfers.iter().map(facts::of_transfer).collect();
             self.asked_read = Some(Instant::now());
         }
         Ok(())
@@ -286,7 +311,8 @@ impl Watch {
             facts
         };
         let cells = self.hub.view.board.all();
-        cells.into_iter().flat_map(of_one).collect()
+        let of_shops = cells.into_iter().flat_map(of_one);
+        of_shops.chain(self.transfers.iter().cloned()).collect()
     }
 
     /// Everything that is known now.

@@ -7,3 +7,4 @@ mod decisions;
 mod frames;
 mod holds;
 mod laws;
+mod transfers;
