@@ -12,6 +12,7 @@ mod quarantine;
 mod run;
 mod state;
 mod terminal;
+mod transfer;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,6 +64,11 @@ enum Verb {
     Hold {
         #[command(subcommand)]
         verb: hold::Verb,
+    },
+    /// What is to be sent to other shops, and what is on its way here
+    Transfer {
+        #[command(subcommand)]
+        verb: transfer::Verb,
     },
     /// What is in the shop
     Stock(look::StockArgs),
@@ -250,6 +256,7 @@ fn command(ctx: &Ctx, verb: &Verb, out: &mut Out) -> anyhow::Result<Exit> {
         Verb::Move(args) => book::book(ctx, args, out),
         Verb::Diff { verb } => diff::diff(ctx, verb, out),
         Verb::Hold { verb } => hold::hold(ctx, verb, out),
+        Verb::Transfer { verb } => transfer::transfer(ctx, verb, out),
         Verb::Stock(args) => look::stock(ctx, args, out),
         Verb::Sales(args) => look::sales(ctx, args, out),
         Verb::Sync(args) => state::sync(ctx, args, out),

@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`state`], [`replica`] (who writes) → [`log`], [`standing`] (movements, totals, voids) → [`desk`],
 //! [`booking`] (what tills and files bring) → [`leg`], [`promise`], [`over_hold`], [`question`], [`hold`] (what is kept
-//! for web orders) → [`stage`], [`balances`], [`disagreement`] (what the shop's 1C states) → [`ask`], [`answer`],
+//! for web orders) → [`transfer`] (what is between shops) → [`stage`], [`balances`], [`disagreement`] (what the shop's 1C states) → [`ask`], [`answer`],
 //! [`brought`] (the exchange) → [`query`], [`article`], [`verify`], [`repair`], [`digest`] (whether all of it is right).
 
 pub(crate) mod answer;
@@ -45,6 +45,7 @@ pub(crate) mod stage;
 mod standing;
 pub(crate) mod state;
 pub(crate) mod terminal;
+pub(crate) mod transfer;
 pub(crate) mod verify;
 
 use std::path::Path;

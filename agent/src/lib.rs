@@ -30,5 +30,6 @@ mod status;
 mod stick;
 mod stock_json;
 mod sync;
+mod transfer_json;
 
 pub use ledger::lab;

@@ -17,6 +17,7 @@ pub(crate) mod receipts;
 pub(crate) mod request;
 mod serve;
 mod stock;
+pub(crate) mod transfers;
 
 use std::sync::Arc;
 
@@ -64,6 +65,8 @@ pub(crate) fn router(core: Core, gate: Gate, lang: Lang) -> Router {
         .route("/v1/holds", get(holds::list))
         .route("/v1/holds/{id}", get(holds::get))
         .route("/v1/holds/{id}/{action}", post(holds::act))
+        .route("/v1/transfers", get(transfers::list))
+        .route("/v1/transfers/{action}", post(transfers::act))
         .route("/v1/questions", get(holds::questions))
         .route("/v1/questions/{id}", post(holds::settle))
         .route("/v1/status", get(status_of))

@@ -415,6 +415,7 @@ fn ask(core: &Core, request: &Request, taken: &Taken) -> Ask {
         hash: request.positions.hash,
         digest: request.digest.is_some(),
         legs: request.legs.as_ref().map(|legs| legs.held),
+        transfers: request.transfers.as_ref().map(|transfers| transfers.held),
         now: core.now(),
     }
 }
@@ -507,6 +508,7 @@ fn superseded(core: &Core, found: &Found) -> Answer {
         decisions: Vec::new(),
         digest: None,
         legs: None,
+        transfers: None,
     }
 }
 
@@ -544,6 +546,7 @@ fn seal(
         decisions: found.decisions,
         digest,
         legs,
+        transfers: found.transfers,
     };
     Ok(answer.seal()?)
 }

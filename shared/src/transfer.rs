@@ -35,8 +35,9 @@ pub struct Name {
 
 /// The transfer that a movement belongs to; none for a movement that is no transfer.
 ///
-/// What names it is the transfer's document (`transfer`); where none is given the hold whose piece travels, else the
-/// document in the shop's 1C (`doc`). A movement with none of these pairs with nothing: it is a transfer of its own.
+/// What names it is the transfer's document (`transfer`; 32 hexadecimal digits are the id itself); where none is given the
+/// hold whose piece travels, else the document in the shop's 1C (`doc`). A movement with none of these is a transfer of its
+/// own, which is received by its id.
 pub fn name(shop: &ShopId, movement: &Movement) -> Option<Name> {
     let way = way(movement.kind)?;
     let details = movement.details();
@@ -45,24 +46,18 @@ pub fn name(shop: &ShopId, movement: &Movement) -> Option<Name> {
         Way::In => details.from,
     };
     let hold = details.hold.map(|hold| hold.to_string().into_boxed_str());
-    let named: [(u8, &Option<Box<str>>); 3] = [
-        (1, &details.transfer),
-        (2, &hold),
-        (3, &details.document),
-    ];
+    let named: [(u8, &Option<Box<str>>); 3] =
+        [(1, &details.transfer), (2, &hold), (3, &details.document)];
     let found = named
         .into_iter()
         .find_map(|(form, text)| Some((form, text.as_ref()?)));
-    let id = match (&from, found) {
-        (Some(from), Some((form, text))) => of_document(from, form, text),
-        _ => {
-            let own = movement.id(shop);
-            TransferId(
-                Hash::of("vitrina.transfer.1")
-                    .with(&[0])
-                    .with(&own.0)
-                    .half(),
-            )
+    let said = details.transfer.as_deref();
+    let id = match (said.and_then(|text| text.parse().ok()), &from, found) {
+        (Some(id), ..) => id,
+        (None, Some(from), Some((form, text))) => of_document(from, form, text),
+        (None, ..) => {
+            let hash = Hash::of("vitrina.transfer.1").with(&[0]);
+            TransferId(hash.with(&movement.id(shop).0).half())
         }
     };
     let document = details.transfer.or(details.document);
@@ -72,6 +67,14 @@ pub fn name(shop: &ShopId, movement: &Movement) -> Option<Name> {
 /// The id of the transfer that `from` sent under a document of its own.
 pub fn id_of_document(from: &ShopId, document: &str) -> TransferId {
     of_document(from.as_str(), 1, document)
+}
+
+/// What a movement says in `transfer` to belong to a transfer that is known.
+pub fn text_of(id: TransferId, from: Option<&str>, document: Option<&str>) -> String {
+    match (from, document) {
+        (Some(from), Some(document)) if of_document(from, 1, document) == id => document.to_owned(),
+        _ => id.to_string(),
+    }
 }
 
 fn of_document(from: &str, form: u8, text: &str) -> TransferId {
@@ -344,7 +347,9 @@ impl Sums {
             rest = take(units, rest);
         }
         if planted::is("what_has_come_is_still_awaited") {
-            waiting.values_mut().for_each(|units| *units = sent);
+            for units in waiting.values_mut() {
+                *units = sent;
+            }
         }
         let over = if planted::is("a_parcel_is_received_twice") {
             0
@@ -373,4 +378,37 @@ fn take(from: &mut i64, units: i64) -> i64 {
     let taken = units.min(*from).max(0);
     *from -= taken;
     units - taken
+}
+
+/// What a scan at the receiving shop meets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Receiving {
+    /// This transfer waits for it.
+    Of(TransferId),
+    /// This transfer waits for fewer of it.
+    TooMany {
+        /// The transfer.
+        of: TransferId,
+        /// For so many.
+        awaited: i64,
+    },
+    /// None of them waits for it.
+    NotAwaited,
+    /// Several do: a person says which.
+    Which(Vec<TransferId>),
+}
+
+/// Which of the transfers on their way to a shop a piece belongs to that comes in, where nobody says; `awaited` are those
+/// that have its barcode, with the units that they still wait for.
+pub fn receiving(awaited: &[(TransferId, i64)], units: i64) -> Receiving {
+    let waiting: Vec<_> = awaited.iter().filter(|(_, left)| *left > 0).collect();
+    match waiting.as_slice() {
+        [] => Receiving::NotAwaited,
+        [(of, left)] if *left >= units => Receiving::Of(*of),
+        [(of, left)] => Receiving::TooMany {
+            of: *of,
+            awaited: *left,
+        },
+        several => Receiving::Which(several.iter().map(|(of, _)| *of).collect()),
+    }
 }

@@ -192,6 +192,7 @@ impl Device {
             disagreements: None,
             digest: None,
             legs: None,
+            transfers: None,
         }
     }
 

@@ -187,6 +187,7 @@ impl Device {
             disagreements: None,
             digest: None,
             legs: None,
+            transfers: None,
         };
         let sign = |bytes: &[u8]| self.key.sign(bytes).expect("signed").0;
         request.seal(sign).expect("a frame")

@@ -9,7 +9,7 @@ use super::ask::Sent;
 use super::brought::{self, LegsTaken};
 use super::promise::Touched;
 use super::state::HubSide;
-use super::{LedgerError, branch, guard, int, others, register, replica, state};
+use super::{LedgerError, branch, guard, int, others, register, replica, state, transfer};
 
 const HEARD: &str = "UPDATE state SET last_exchange = max(coalesce(last_exchange, ?1), ?1),
     skew_ms = coalesce(?2, skew_ms), token = coalesce(?3, token), show_all = ?4 OR (show_all AND ?5)";
@@ -139,6 +139,7 @@ pub(crate) fn apply(
     if let Some(version) = sent.disagreements {
         conn.prepare_cached(DISAGREEMENTS)?.execute([version])?;
     }
+    transfer::take(conn, answer.transfers.as_ref(), via)?;
     take_legs(conn, answer, (&shop, sent, via), heard.now, &mut taken)?;
     taken.acked = pending.saturating_sub(replica::pending(conn)?);
     taken.hub_ahead = replica::all(conn)?.iter().any(|held| held.is_behind);

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, params};
 use vitrina_shared::delta::{Delta, Entry, MAX_DELTA_MOVEMENTS, RowTotal};
 use vitrina_shared::hold::Leg;
-use vitrina_shared::wire::v1::{DisagreementV1, QuarantinedV1};
+use vitrina_shared::wire::v1::{DisagreementV1, QuarantinedV1, TransfersV1};
 use vitrina_shared::wire::{Positions, positions_hash};
 use vitrina_shared::{HubLife, LegId, Position, ReplicaId, Seq, TimeMs, Total, planted};
 
 use super::brought::{self, Brought, Without};
 use super::replica::{self, Held};
-use super::{LedgerError, disagreement, int, log, quarantine, state, uint};
+use super::{LedgerError, disagreement, int, log, quarantine, state, transfer, uint};
 
 const FLAGS: &str = "SELECT show_all, token, all_for IS NULL OR all_for <> current FROM state";
 const SHOW_ALL: &str = "UPDATE state SET show_all = 1";
@@ -65,6 +65,8 @@ pub(crate) struct Asked {
     pub(crate) disagreements: Option<Vec<DisagreementV1>>,
     /// The legs of holds.
     pub(crate) legs: Brought,
+    /// How far transfers are known.
+    pub(crate) transfers: TransfersV1,
     /// Movements that the hub has not acknowledged, these included.
     pub(crate) pending: u64,
     /// Whether more is pending than is brought here.
@@ -220,6 +222,7 @@ fn build(
         quarantine,
         disagreements,
         legs,
+        transfers: transfer::held(conn)?,
         pending,
         more: pending > brought,
         sent,

@@ -10,7 +10,7 @@ use super::booking::{Booked, Booking, Outcome, Refusal};
 use super::leg::{self, Kept};
 use super::promise::{self, Asked};
 use super::question::{self, Question};
-use super::{Desk, LedgerError, found, over_hold, query};
+use super::{Desk, LedgerError, found, over_hold, query, transfer};
 
 /// So long a piece that an order let go stands among what is to be done.
 const PUT_BACK_MS: i64 = 24 * 3_600_000;
@@ -213,6 +213,30 @@ pub(crate) fn list(
     legs.into_iter()
         .map(|kept| HoldRow::of(conn, kept))
         .collect()
+}
+
+/// The pieces that the hub asks this shop to send, and where to.
+pub(crate) fn to_ship(conn: &Connection) -> Result<Vec<(HoldRow, String)>, LedgerError> {
+    let mut list = Vec::new();
+    for kept in leg::open(conn)? {
+        if let Some(to) = transfer::destination(conn, kept.leg.id)?
+            && to != kept.leg.terms.shop.as_str()
+        {
+            list.push((HoldRow::of(conn, kept)?, to));
+        }
+    }
+    Ok(list)
+}
+
+/// Where the piece of a hold is to go, by the hub's word.
+pub(crate) fn destination(conn: &Connection, hold: &str) -> Result<Option<String>, LedgerError> {
+    let Ok(HoldId(id)) = hold.parse() else {
+        return Ok(None);
+    };
+    match find(conn, id)? {
+        Some(kept) => transfer::destination(conn, kept.leg.id),
+        None => Ok(None),
+    }
 }
 
 /// How many wait for somebody.

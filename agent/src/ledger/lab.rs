@@ -196,6 +196,7 @@ impl Lab {
             disagreements: asked.disagreements,
             digest: None,
             legs: Some(asked.legs.section),
+            transfers: Some(asked.transfers),
         };
         (request, Sent(asked.sent))
     }

@@ -19,4 +19,9 @@ pub(super) const STEPS: &[Step] = &[
         name: "holds",
         sql: include_str!("../../migrations/0003_holds.sql"),
     },
+    Step {
+        number: 1_003,
+        name: "transfers",
+        sql: include_str!("../../migrations/0004_transfers.sql"),
+    },
 ];

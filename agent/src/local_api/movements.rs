@@ -36,6 +36,9 @@ pub(super) struct BookedJson {
     barcode: String,
     on_hand: i64,
     available: i64,
+    /// What names the transfer, of a movement of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transfer: Option<Box<str>>,
 }
 
 impl BookedJson {
@@ -47,6 +50,7 @@ impl BookedJson {
             barcode: booked.barcode.to_string(),
             on_hand: booked.level.on_hand,
             available: booked.level.available(),
+            transfer: None,
         }
     }
 }
@@ -90,7 +94,23 @@ pub(crate) fn book(
     request: &MovementRequest,
     key: Option<&str>,
 ) -> Result<Answer, LedgerError> {
-    let answer = booked(conn, request, key)?;
+    let answer = booked(conn, request, key, content_hash(request))?;
+    answer.prove_source(conn)?;
+    Ok(answer)
+}
+
+/// Books a movement that another call than `POST /v1/movements` stands for: the key is that call's, of this content.
+///
+/// # Errors
+///
+/// As [`book`].
+pub(super) fn book_as(
+    conn: &Connection,
+    request: &MovementRequest,
+    key: &str,
+    hash: [u8; 32],
+) -> Result<Answer, LedgerError> {
+    let answer = booked(conn, request, Some(key), hash)?;
     answer.prove_source(conn)?;
     Ok(answer)
 }
@@ -99,6 +119,7 @@ fn booked(
     conn: &Connection,
     request: &MovementRequest,
     key: Option<&str>,
+    hash: [u8; 32],
 ) -> Result<Answer, LedgerError> {
     let shop = Shop::of(conn)?;
     let said = match request.said(&shop) {
@@ -108,7 +129,6 @@ fn booked(
     if !said.is_natural() && key.is_none() {
         return Ok(Answer::refuse(missing_key()));
     }
-    let hash = content_hash(request);
     if let Some(key) = key
         && let Some(stored) = reply::find(conn, &ReplyKey::call(key))?
     {
@@ -135,7 +155,11 @@ fn booked(
         Outcome::Duplicate(booked) => (booked, false),
         Outcome::Refused(refusal) => return Ok(Answer::refuse(Problem::refused(&refusal))),
     };
-    let body = serde_json::to_vec(&BookedJson::of(&booked)).unwrap_or_default();
+    let body = BookedJson {
+        transfer: said.details.transfer.clone(),
+        ..BookedJson::of(&booked)
+    };
+    let body = serde_json::to_vec(&body).unwrap_or_default();
     for Kept { key, content } in kept {
         let stored = Stored {
             request: content.hash(&said, hash),

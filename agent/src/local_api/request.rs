@@ -103,6 +103,29 @@ impl<'de> Visitor<'de> for PriceVisitor {
 }
 
 impl MovementRequest {
+    /// So many of a barcode, and nothing else.
+    pub(crate) fn of(kind: &str, barcode: &str, qty: i64) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            barcode: Some(barcode.to_owned()),
+            qty: Some(qty),
+            receipt: None,
+            line: None,
+            till: None,
+            reference: None,
+            price: None,
+            at: None,
+            to: None,
+            from: None,
+            transfer: None,
+            hold: None,
+            force: false,
+            cashier: None,
+            doc: None,
+            condition: None,
+        }
+    }
+
     /// The line that it says.
     ///
     /// # Errors

@@ -277,6 +277,7 @@ pub(crate) fn request(
         disagreements: asked.disagreements.clone(),
         digest: None,
         legs: Some(asked.legs.section.clone()),
+        transfers: Some(asked.transfers.clone()),
     }
 }
 

@@ -133,7 +133,7 @@ pub(crate) async fn export(
     let mut stick = StickWriter::create(target, Bound::ToShop)?;
     let mut exported = Exported::default();
     let mut done: BTreeMap<ReplicaId, Position> = BTreeMap::new();
-    let (mut registers, mut legs) = (0, 0);
+    let (mut registers, mut legs, mut transfers) = (0, 0, 0);
     loop {
         let shown = done.iter().map(|(replica, at)| Shown {
             replica: *replica,
@@ -150,6 +150,7 @@ pub(crate) async fn export(
             hash: [0; 32],
             digest: false,
             legs: Some(legs),
+            transfers: Some(transfers),
             // Whether a shop's key opens anything is asked where it comes in.
             issued_at: i64::MAX,
             now: core.now(),
@@ -166,6 +167,7 @@ pub(crate) async fn export(
         }
         registers = found.registers.as_ref().map_or(registers, |list| list.upto);
         legs = found.legs.as_ref().map_or(legs, |list| list.upto);
+        transfers = found.transfers.as_ref().map_or(transfers, |list| list.upto);
         let more = found.more;
         stick.frame(&sealed(core, &about, found)?)?;
         if !more {
@@ -197,6 +199,7 @@ fn sealed(core: &Core, about: &StickV1, found: Found) -> Result<Vec<u8>, FramesE
         decisions: found.decisions,
         digest: None,
         legs: found.legs,
+        transfers: found.transfers,
     };
     let about = about.clone();
     let mut failed = None;

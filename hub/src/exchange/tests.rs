@@ -164,6 +164,7 @@ impl Agent {
             disagreements: None,
             digest: None,
             legs: None,
+            transfers: None,
         }
     }
 

@@ -5,10 +5,10 @@ use vitrina_shared::decide::{self, Outcome, Relation, Shown};
 use vitrina_shared::digest::Digest;
 use vitrina_shared::registers::kind;
 use vitrina_shared::wire::positions_hash;
-use vitrina_shared::wire::v1::{DecisionV1, HubLegsV1, RegisterV1, RegistersV1};
+use vitrina_shared::wire::v1::{DecisionV1, HubLegsV1, HubTransfersV1, RegisterV1, RegistersV1};
 use vitrina_shared::{Delta, HubLife, Position, ReplicaId, Seq, TimeMs};
 
-use super::{StoreError, digest, heard, holds, lives, log, registers, shops};
+use super::{StoreError, digest, heard, holds, lives, log, registers, shops, transfers};
 use crate::change::ShopRow;
 
 /// The most movements of one answer.
@@ -39,6 +39,8 @@ pub(crate) struct Ask {
     pub(crate) digest: bool,
     /// Legs are held up to here, in the life that it names; none where it takes no holds.
     pub(crate) legs: Option<u64>,
+    /// Transfers are held up to here, in the life that it names; none where it takes none.
+    pub(crate) transfers: Option<u64>,
     /// The hub's clock.
     pub(crate) now: TimeMs,
 }
@@ -70,16 +72,21 @@ pub(crate) struct Found {
     pub(crate) digest: Option<Digest>,
     /// Legs that the agent lacks.
     pub(crate) legs: Option<HubLegsV1>,
+    /// Transfers that the agent lacks.
+    pub(crate) transfers: Option<HubTransfersV1>,
 }
 
 impl Found {
     /// Whether there is something that a waiting agent should hear at once.
     pub(crate) fn is_worth_telling(&self) -> bool {
         let has_legs = { self.legs.as_ref() }.is_some_and(|legs| !legs.list.is_empty());
+        let is_news = |told: &HubTransfersV1| !told.list.is_empty() || !told.ship.is_empty();
+        let has_transfers = self.transfers.as_ref().is_some_and(is_news);
         !self.deltas.is_empty()
             || self.show_all
             || self.has_settings
             || has_legs
+            || has_transfers
             || !self.decisions.is_empty()
     }
 }
@@ -119,10 +126,8 @@ pub(super) fn find(conn: &Connection, ask: &Ask) -> Result<Found, StoreError> {
         }
     }
     if ask.all {
-        for log in logs
-            .iter()
-            .filter(|log| ask.shown.iter().all(|shown| shown.replica != log.name))
-        {
+        let is_shown = |log: &log::Log| ask.shown.iter().any(|shown| shown.replica == log.name);
+        for log in logs.iter().filter(|log| !is_shown(log)) {
             positions.push((log.name, log.head));
             if log.head.seq > Seq(0) {
                 is_all_same = false;
@@ -141,19 +146,21 @@ pub(super) fn find(conn: &Connection, ask: &Ask) -> Result<Found, StoreError> {
         None => (None, false),
     };
     let (legs, are_more_legs) = legs(conn, ask, life)?;
+    let (transfers, are_more_transfers) = transfers(conn, ask, life)?;
     Ok(Found {
         life,
         hash,
         positions,
         every,
         deltas,
-        more: is_cut || is_more || are_more_legs,
+        more: is_cut || is_more || are_more_legs || are_more_transfers,
         show_all: !ask.all && is_all_same && hash != ask.hash,
         has_settings: has_settings(registers.as_ref()),
         registers,
         decisions: heard::decisions(conn, ask.shop.index, ask.now)?,
         digest: comparable(conn, ask, hash)?,
         legs,
+        transfers,
     })
 }
 
@@ -175,6 +182,20 @@ fn legs(
     let held = if ask.life == Some(life) { held } else { 0 };
     let (legs, is_more) = holds::after(conn, ask.shop.index, held)?;
     Ok((Some(legs), is_more))
+}
+
+/// The transfers that the agent lacks, where it takes any; whether there are more.
+fn transfers(
+    conn: &Connection,
+    ask: &Ask,
+    life: HubLife,
+) -> Result<(Option<HubTransfersV1>, bool), StoreError> {
+    let Some(held) = ask.transfers else {
+        return Ok((None, false));
+    };
+    let held = if ask.life == Some(life) { held } else { 0 };
+    let (transfers, is_more) = transfers::after(conn, &ask.shop, held)?;
+    Ok((Some(transfers), is_more))
 }
 
 /// What the shop's rows add up to, where that can be compared.

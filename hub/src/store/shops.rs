@@ -7,7 +7,7 @@ use vitrina_shared::ShopId;
 use vitrina_shared::registers::{OtherShop, Settings, kind};
 
 use super::sqlite::Txn;
-use super::{StoreError, audit, registers, totals};
+use super::{StoreError, audit, registers, totals, transfers};
 use crate::audit::{By, What};
 use crate::change::{Change, ShopRow};
 
@@ -145,6 +145,7 @@ pub(super) fn add(txn: &mut Txn<'_>, mut shop: ShopRow) -> Result<Option<ShopRow
     let Some(index) = index else { return Ok(None) };
     shop.index = index;
     tell(txn, &shop)?;
+    transfers::hear_shop(txn, &shop.shop)?;
     Ok(Some(shop))
 }
 
@@ -364,5 +365,6 @@ pub(super) fn add_forgotten(txn: &mut Txn<'_>, name: &ShopId) -> Result<ShopRow,
     let by = By::Shop(name.clone());
     audit::add(txn, &by, (What::ShopFound, Some(index)), &object!({}))?;
     txn.change(Change::Shop(shop.clone()));
+    transfers::hear_shop(txn, name)?;
     Ok(shop)
 }

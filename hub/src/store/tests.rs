@@ -359,6 +359,7 @@ fn the_agent_gets_back_what_it_forgot() {
         hash: [0; 32],
         digest: false,
         legs: None,
+        transfers: None,
         now: TimeMs(0),
     };
     let found = wait(hub.store.answer(ask)).unwrap();

@@ -1,6 +1,7 @@
 //! Transfers as rows: which movements belong to one, and what `shared::transfer` makes of them, in the transaction that merges
 //! or voids one of them.
 
+mod after;
 mod check;
 mod scan;
 mod tell;
@@ -16,8 +17,9 @@ use super::{Store, StoreError, history, log, shops, totals};
 use crate::change::{Change, ShopRow};
 use crate::merge::Incoming;
 
-pub(crate) use tell::{TransferFilter, TransferPage, TransferRow};
+pub(crate) use tell::{TransferFilter, TransferRow};
 
+pub(super) use after::after;
 pub(super) use check::{repair_transfers, wrong_transfers};
 
 const ADD: &str = "INSERT INTO transfer (id, state, open, since, opened, pos) VALUES (?1, 6, 0, 0, ?2, ?2) ON CONFLICT (id) DO NOTHING";
@@ -29,15 +31,20 @@ const MOVEMENTS: &str = "SELECT s.name, m.counts, m.body, t.replica, t.seq, s.id
 const OPENED: &str = "SELECT opened FROM transfer WHERE id = ?1";
 const WRITE: &str = "UPDATE transfer SET document = ?2, sender = ?3, state = ?4, open = ?5, since = ?6, pos = ?7 WHERE id = ?1";
 const ADD_PLACE: &str = "INSERT OR IGNORE INTO transfer_place (shop, transfer, opened, pos) SELECT id, ?2, ?3, ?3 FROM shop WHERE name = ?1";
+const ADD_STRANGER: &str = "INSERT OR IGNORE INTO transfer_stranger (shop, transfer) \
+    SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM shop WHERE name = ?1)";
+const OF_STRANGER: &str = "SELECT transfer FROM transfer_stranger WHERE shop = ?1";
+const FORGET_STRANGER: &str = "DELETE FROM transfer_stranger WHERE shop = ?1";
 const MOVE_PLACES: &str = "UPDATE transfer_place SET pos = ?2 WHERE transfer = ?1";
-const PLACES: &str = "SELECT s.name FROM transfer_place AS p JOIN shop AS s ON s.id = p.shop WHERE p.transfer = ?1";
+const PLACES: &str =
+    "SELECT s.name FROM transfer_place AS p JOIN shop AS s ON s.id = p.shop WHERE p.transfer = ?1";
 const TRANSIT_OF: &str = "SELECT shop, barcode, units FROM transit WHERE transfer = ?1";
-const DROP_TRANSIT: &str =
-    "DELETE FROM transit WHERE shop = ?1 AND barcode = ?2 AND transfer = ?3";
+const DROP_TRANSIT: &str = "DELETE FROM transit WHERE shop = ?1 AND barcode = ?2 AND transfer = ?3";
 const SET_TRANSIT: &str = "INSERT INTO transit (shop, barcode, transfer, units) VALUES (?1, ?2, ?3, ?4) \
     ON CONFLICT (shop, barcode, transfer) DO UPDATE SET units = excluded.units";
 const UNITS: &str = "SELECT coalesce(sum(units), 0) FROM transit WHERE shop = ?1 AND barcode = ?2";
-const UNITS_OF_SHOP: &str = "SELECT barcode, sum(units) FROM transit WHERE shop = ?1 GROUP BY barcode";
+const UNITS_OF_SHOP: &str =
+    "SELECT barcode, sum(units) FROM transit WHERE shop = ?1 GROUP BY barcode";
 const UNITS_EVERYWHERE: &str =
     "SELECT shop, barcode, sum(units) FROM transit GROUP BY shop, barcode";
 
@@ -50,6 +57,7 @@ struct Stored {
     sender: Option<Box<str>>,
     since: TimeMs,
     transfer: Transfer,
+    parts: Vec<Part>,
     /// The movements: shop, log and place in it, in the order of this file.
     places: Vec<(u32, i64, u64)>,
 }
@@ -114,6 +122,19 @@ pub(super) fn hear_flip(
     }
 }
 
+/// A shop is known from now on: what was sent to it is on its way.
+pub(super) fn hear_shop(txn: &mut Txn<'_>, shop: &ShopId) -> Result<(), StoreError> {
+    let waiting: Vec<TransferId> = txn
+        .conn
+        .prepare_cached(OF_STRANGER)?
+        .query_map([shop.as_str()], |row| row.get(0).map(TransferId))?
+        .collect::<Result<_, _>>()?;
+    txn.conn
+        .prepare_cached(FORGET_STRANGER)?
+        .execute([shop.as_str()])?;
+    waiting.into_iter().try_for_each(|id| look(txn, id))
+}
+
 /// A movement belongs to a transfer.
 fn add(txn: &Txn<'_>, id: TransferId, (log, seq): (i64, u64)) -> Result<(), StoreError> {
     let pos = txn.next_pos().cast_signed();
@@ -129,7 +150,8 @@ fn read(conn: &Connection, id: TransferId) -> Result<Option<Stored>, StoreError>
     let mut statement = conn.prepare_cached(MOVEMENTS)?;
     let mut rows = statement.query([id.0])?;
     let (mut parts, mut places) = (Vec::new(), Vec::new());
-    let (mut names, mut first): (BTreeMap<Way, transfer::Name>, Option<TimeMs>) = Default::default();
+    let (mut names, mut first): (BTreeMap<Way, transfer::Name>, Option<TimeMs>) =
+        Default::default();
     while let Some(row) = rows.next()? {
         let shop: ShopId = row
             .get::<_, String>(0)?
@@ -161,6 +183,7 @@ fn read(conn: &Connection, id: TransferId) -> Result<Option<Stored>, StoreError>
         sender,
         since: transfer.sent_at.or(transfer.received_at).unwrap_or(first),
         transfer,
+        parts,
         places,
     }))
 }
@@ -192,6 +215,8 @@ fn look(txn: &mut Txn<'_>, id: TransferId) -> Result<(), StoreError> {
     for shop in named {
         let mut statement = txn.conn.prepare_cached(ADD_PLACE)?;
         statement.execute(params![shop, id.0, opened])?;
+        let mut statement = txn.conn.prepare_cached(ADD_STRANGER)?;
+        statement.execute(params![shop, id.0])?;
     }
     txn.conn
         .prepare_cached(MOVE_PLACES)?
@@ -269,7 +294,7 @@ impl Store {
     pub(crate) async fn transfers(
         &self,
         filter: TransferFilter,
-    ) -> Result<TransferPage, StoreError> {
+    ) -> Result<tell::TransferPage, StoreError> {
         match self {
             Self::Sqlite(store) => store.read(move |conn| tell::list(conn, &filter)).await,
         }

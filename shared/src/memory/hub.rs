@@ -355,6 +355,7 @@ impl Hub {
             decisions: Vec::new(),
             digest: None,
             legs,
+            transfers: None,
         }
     }
 

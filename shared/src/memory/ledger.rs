@@ -240,6 +240,7 @@ impl Ledger {
             disagreements: None,
             digest: None,
             legs,
+            transfers: None,
         };
         let life = self.life;
         (

@@ -8,8 +8,9 @@ use crate::hash::Hash;
 use crate::wire::frame::{self, Opened, Section};
 use crate::wire::v1::{
     CertificateV1, DecisionV1, DeltaV1, DigestV1, DisagreementV1, EnrolV1, EnrolledV1, HealthV1,
-    HelloV1, HubLegsV1, HubPositionsV1, LegsV1, LifeV1, MAX_LEGS, OthersV1, PositionV1,
-    PositionsV1, QuarantinedV1, RegistersV1, ReplyV1, ShownV1, StickV1, WelcomeV1, kind,
+    HelloV1, HubLegsV1, HubPositionsV1, HubTransfersV1, LegsV1, LifeV1, MAX_LEGS, OthersV1,
+    PositionV1, PositionsV1, QuarantinedV1, RegistersV1, ReplyV1, ShownV1, StickV1, TransfersV1,
+    WelcomeV1, kind,
 };
 use crate::wire::{WireError, codec};
 use crate::{Chain, Delta, HubLife, Position, ReplicaId, Seq};
@@ -19,6 +20,9 @@ const MAX_POSITIONS: usize = 1_000;
 
 /// The most bytes of a section of legs: no leg has a thousand.
 const MAX_LEGS_BYTES: usize = MAX_LEGS * 1_000 + 100;
+
+/// The most bytes of a section of transfers: what is allowed of them has fewer.
+const MAX_TRANSFERS_BYTES: usize = 600_000;
 
 /// The agent's positions of its shop.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +60,8 @@ pub struct Request {
     pub digest: Option<DigestV1>,
     /// Legs of holds that the hub is not known to have as they are here.
     pub legs: Option<LegsV1>,
+    /// How far it knows of transfers.
+    pub transfers: Option<TransfersV1>,
 }
 
 /// What became of a delta.
@@ -86,6 +92,8 @@ pub struct Answer {
     pub digest: Option<DigestV1>,
     /// Legs of holds that the agent lacks.
     pub legs: Option<HubLegsV1>,
+    /// Transfers that the agent lacks.
+    pub transfers: Option<HubTransfersV1>,
 }
 
 /// A hub's answer that travels in a file.
@@ -156,6 +164,7 @@ impl Request {
         )?;
         push_some(&mut sections, kind::DIGEST, self.digest.as_ref())?;
         push_some(&mut sections, kind::LEGS, self.legs.as_ref())?;
+        push_some(&mut sections, kind::TRANSFERS, self.transfers.as_ref())?;
         frame::seal(&sections, sign)
     }
 
@@ -187,6 +196,7 @@ impl Request {
                 kind::DISAGREEMENTS,
                 kind::DIGEST,
                 kind::LEGS,
+                kind::TRANSFERS,
             ],
         )?;
         let positions: PositionsV1 = sections.one(kind::POSITIONS)?;
@@ -209,6 +219,7 @@ impl Request {
             disagreements: sections.perhaps(kind::DISAGREEMENTS)?,
             digest: sections.perhaps(kind::DIGEST)?,
             legs: sections.legs(kind::LEGS, |legs: &LegsV1| legs.list.len())?,
+            transfers: sections.perhaps(kind::TRANSFERS)?,
         })
     }
 }
@@ -255,6 +266,7 @@ impl Answer {
         )?;
         push_some(&mut sections, kind::DIGEST, self.digest.as_ref())?;
         push_some(&mut sections, kind::HUB_LEGS, self.legs.as_ref())?;
+        push_some(&mut sections, kind::HUB_TRANSFERS, self.transfers.as_ref())?;
         Ok(sections)
     }
 
@@ -277,6 +289,7 @@ impl Answer {
                 kind::DECISIONS,
                 kind::DIGEST,
                 kind::HUB_LEGS,
+                kind::HUB_TRANSFERS,
             ],
         )?;
         let positions: HubPositionsV1 = sections.one(kind::HUB_POSITIONS)?;
@@ -301,6 +314,7 @@ impl Answer {
             decisions: sections.perhaps(kind::DECISIONS)?.unwrap_or_default(),
             digest: sections.perhaps(kind::DIGEST)?,
             legs: sections.legs(kind::HUB_LEGS, |legs: &HubLegsV1| legs.list.len())?,
+            transfers: sections.transfers()?,
         })
     }
 
@@ -466,15 +480,30 @@ impl<'a> Sections<'a> {
         kind: u16,
         count: impl FnOnce(&T) -> usize,
     ) -> Result<Option<T>, WireError> {
-        let is_large = |s: &Section| s.kind == kind && s.bytes.len() > MAX_LEGS_BYTES;
-        if self.0.iter().any(is_large) {
-            return Err(WireError::TooMany);
-        }
+        self.must_be_small(kind, MAX_LEGS_BYTES)?;
         let legs = self.perhaps(kind)?;
         if legs.as_ref().map_or(0, count) > MAX_LEGS {
             return Err(WireError::TooMany);
         }
         Ok(legs)
+    }
+
+    /// A section of transfers, with the same care.
+    fn transfers(&self) -> Result<Option<HubTransfersV1>, WireError> {
+        self.must_be_small(kind::HUB_TRANSFERS, MAX_TRANSFERS_BYTES)?;
+        let transfers: Option<HubTransfersV1> = self.perhaps(kind::HUB_TRANSFERS)?;
+        match transfers {
+            Some(transfers) if !transfers.fits() => Err(WireError::TooMany),
+            transfers => Ok(transfers),
+        }
+    }
+
+    fn must_be_small(&self, kind: u16, bytes: usize) -> Result<(), WireError> {
+        let is_large = |s: &Section| s.kind == kind && s.bytes.len() > bytes;
+        if self.0.iter().any(is_large) {
+            return Err(WireError::TooMany);
+        }
+        Ok(())
     }
 
     fn deltas(&self) -> Result<Vec<Delta>, WireError> {

@@ -4,6 +4,7 @@
 //! counts; an agent or hub that does not know them skips them.
 
 mod legs;
+mod transfers;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,10 @@ use crate::decide::Outcome;
 pub use crate::wire::columns::Blobs;
 use crate::{ReplicaId, Seq};
 pub use legs::{HubLegsV1, LegV1, LegsV1, MAX_LEGS, ShopSideV1};
+pub use transfers::{
+    HubTransfersV1, MAX_TRANSFER_LINES, MAX_TRANSFERS, ShipV1, Told, TransferLineV1, TransferV1,
+    TransfersV1,
+};
 
 /// The numbers of the sections.
 pub mod kind {
@@ -54,6 +59,10 @@ pub mod kind {
     pub const LEGS: u16 = 65;
     /// Legs of holds that the agent lacks: [`super::HubLegsV1`].
     pub const HUB_LEGS: u16 = 66;
+    /// How far the agent knows of transfers: [`super::TransfersV1`].
+    pub const TRANSFERS: u16 = 67;
+    /// Transfers that the agent lacks: [`super::HubTransfersV1`].
+    pub const HUB_TRANSFERS: u16 = 68;
     /// Of a frame on a stick, for which shop and of which place in the hub's history it is: [`super::StickV1`].
     pub const STICK: u16 = 80;
     /// A one-time code and a public key: [`super::EnrolV1`].

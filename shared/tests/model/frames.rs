@@ -15,7 +15,7 @@ use vitrina_shared::wire::v1::{
 use vitrina_shared::wire::{Answer, Positions, Request, StickAnswer, WireError};
 use vitrina_shared::{Barcode, HoldId, LegId, Movement, MovementId, Qty, ReplicaId, Seq, TimeMs};
 
-fn request(logs: &Logs) -> Request {
+pub(crate) fn request(logs: &Logs) -> Request {
     let replicas: Vec<ReplicaId> = logs.replicas().collect();
     Request {
         hello: HelloV1 {
@@ -47,6 +47,7 @@ fn request(logs: &Logs) -> Request {
         disagreements: None,
         digest: None,
         legs: None,
+        transfers: None,
     }
 }
 
@@ -148,7 +149,7 @@ fn an_unknown_section_is_skipped_and_one_that_must_be_understood_is_not() {
 }
 
 /// A frame of `fixtures/wire/`; made where it is not there and that is asked for.
-fn golden(name: &str, made: &[u8]) -> Vec<u8> {
+pub(crate) fn golden(name: &str, made: &[u8]) -> Vec<u8> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../fixtures/wire")
         .join(name);
@@ -193,6 +194,7 @@ fn the_golden_frames_of_version_1_still_open() {
         decisions: Vec::new(),
         digest: None,
         legs: None,
+        transfers: None,
     };
     let bytes = golden("v1-answer.frame", &answer.seal().unwrap());
     assert_eq!(Answer::read(&frame::open(&bytes).unwrap()), Ok(answer));
@@ -239,6 +241,7 @@ fn the_golden_frames_of_a_stick_and_a_digest_still_open() {
             decisions: Vec::new(),
             digest: Some(digest),
             legs: None,
+            transfers: None,
         },
     };
     let bytes = golden("v1-stick.frame", &stick.seal(|_| [6; 64]).unwrap());
@@ -286,7 +289,7 @@ fn leg(number: u8) -> Leg {
     }
 }
 
-fn empty_answer() -> Answer {
+pub(crate) fn empty_answer() -> Answer {
     Answer {
         welcome: WelcomeV1 {
             life: (2, [4; 16]),
@@ -302,6 +305,7 @@ fn empty_answer() -> Answer {
         decisions: Vec::new(),
         digest: None,
         legs: None,
+        transfers: None,
     }
 }
 

@@ -7,4 +7,5 @@ mod decisions;
 mod frames;
 mod holds;
 mod laws;
+mod told;
 mod transfers;

@@ -4,8 +4,10 @@
 use crate::common::{barcode, sale};
 use proptest::prelude::*;
 use vitrina_shared::movement::Details;
-use vitrina_shared::transfer::{Name, Part, State, Transfer, Way, id_of_document, name};
-use vitrina_shared::{Condition, HoldId, Key, Kind, Movement, Qty, ShopId, TimeMs};
+use vitrina_shared::transfer::{
+    Name, Part, Receiving, State, Transfer, Way, id_of_document, name, receiving, text_of,
+};
+use vitrina_shared::{Condition, HoldId, Key, Kind, Movement, Qty, ShopId, TimeMs, TransferId};
 
 fn shop(number: u8) -> ShopId {
     format!("S{number:03}").parse().unwrap()
@@ -225,6 +227,25 @@ fn both_ends_name_one_transfer_by_its_document_or_its_order() {
 }
 
 #[test]
+fn a_transfer_is_received_by_what_its_sender_calls_it_or_by_its_id() {
+    let by = |text: &str| Details {
+        transfer: Some(text.into()),
+        from: Some("S001".into()),
+        ..Details::default()
+    };
+    for details in [Details::default(), by("T-1")] {
+        let left = named(1, Kind::TransferOut, "a", &details);
+        let text = text_of(left.id, left.from.as_deref(), left.document.as_deref());
+
+        assert_eq!(left.id, named(2, Kind::TransferIn, "b", &by(&text)).id);
+    }
+    assert_eq!(
+        text_of(id_of_document(&shop(1), "T-1"), Some("S001"), Some("T-1")),
+        "T-1"
+    );
+}
+
+#[test]
 fn a_movement_that_names_nothing_pairs_with_nothing() {
     let nothing = Details::default();
     let left = named(1, Kind::TransferOut, "a", &nothing);
@@ -240,4 +261,24 @@ fn a_movement_that_names_nothing_pairs_with_nothing() {
     assert_ne!(came.id, id_of_document(&shop(1), "T-1"));
     assert_eq!(name(&shop(1), &sale("s", 0)), None);
     assert!(matches!(sale("s", 0).key, Key::Call(_)));
+}
+
+#[test]
+fn a_piece_that_comes_in_belongs_to_the_transfer_that_waits_for_it() {
+    let (one, other) = (TransferId([1; 16]), TransferId([2; 16]));
+
+    assert_eq!(receiving(&[(one, 2), (other, 0)], 2), Receiving::Of(one));
+    assert_eq!(
+        receiving(&[(one, 1)], 2),
+        Receiving::TooMany {
+            of: one,
+            awaited: 1
+        }
+    );
+    assert_eq!(receiving(&[(one, 0)], 1), Receiving::NotAwaited);
+    assert_eq!(receiving(&[], 1), Receiving::NotAwaited);
+    assert_eq!(
+        receiving(&[(one, 1), (other, 1)], 1),
+        Receiving::Which(vec![one, other])
+    );
 }

@@ -182,6 +182,7 @@ fn empty_answer(life: HubLife) -> Answer {
         decisions: Vec::new(),
         digest: None,
         legs: None,
+        transfers: None,
     }
 }
 

@@ -86,6 +86,7 @@ impl Hub {
             disagreements: asked.disagreements,
             digest: None,
             legs: Some(asked.legs.section),
+            transfers: Some(asked.transfers),
         };
         let bytes = request.seal(|_| [0; 64]).unwrap();
         let mut bits = self.0.life.random.into_iter().map(u64::from).cycle();
