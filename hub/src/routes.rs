@@ -263,6 +263,20 @@ fn safety_stock() -> Vec<Route> {
 /// Pieces between two shops.
 fn transfers() -> Vec<Route> {
     vec![
+        post(
+            "/v1/transfers",
+            OFFICE,
+            "Asks a shop to send a piece to another; under the same Idempotency-Key once",
+            transfers::request,
+        )
+        .body(JSON),
+        post(
+            "/v1/holds/{id}/transfer",
+            OFFICE,
+            "Asks the shop that keeps an order's piece to send it on: the hold goes with it",
+            holds::transfer,
+        )
+        .body(JSON),
         get(
             "/v1/transfers",
             OFFICE,

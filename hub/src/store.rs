@@ -69,8 +69,8 @@ pub(crate) use facts::{Asked, Conflict, Held, Known};
 pub(crate) use heard::{DisagreementRow, QuarantineRow, Verdict};
 pub(crate) use history::{Explained, MovementFeed, MovementFilter, MovementPage, MovementRow};
 pub(crate) use holds::{
-    Alternative, BroughtLegs, Ending, HoldFilter, HoldRow, LegRow, NewHold, Placing, Refused,
-    Rejected,
+    Alternative, BroughtLegs, Destination, Ending, HoldFilter, HoldRow, LegRow, NewHold, Placing,
+    Refused, Rejected, Sending,
 };
 pub(crate) use lives::LifeRow;
 pub(crate) use receipts::{Scanned, Twice};
@@ -80,7 +80,7 @@ pub(crate) use shops::CodeUse;
 pub(crate) use sqlite::Listener;
 pub(crate) use stick::{Lost, StickBases};
 pub(crate) use story::Story;
-pub(crate) use transfers::{TransferFilter, TransferPage, TransferRow};
+pub(crate) use transfers::{TransferFilter, TransferRow};
 pub(crate) use verify::{Checked, LOG_ADVICE, Problem};
 pub(crate) use work::WorkFilter;
 

@@ -36,7 +36,8 @@ const AWAITING: &str = transfers!(
 const PUT: &str = "INSERT OR REPLACE INTO transfer (id, document, sender, receiver, state, open, since, hold, is_cut)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 const DROP_LINES: &str = "DELETE FROM transfer_line WHERE transfer = ?1";
-const ADD_LINE: &str = "INSERT INTO transfer_line (transfer, barcode, sent, received, here, awaited)
+const ADD_LINE: &str =
+    "INSERT INTO transfer_line (transfer, barcode, sent, received, here, awaited)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const LINES: &str = "SELECT barcode, sent, received, here, awaited FROM transfer_line WHERE transfer = ?1 ORDER BY barcode";
 const SHIP: &str = "INSERT INTO ship (leg, receiver) VALUES (?1, ?2)
@@ -47,7 +48,6 @@ const HELD: &str =
 const IS_NEW: &str = "SELECT transfers_generation IS NOT generation FROM state";
 // What still is comes anew.
 const FORGET: &str = "UPDATE transfer SET open = 0 WHERE open = 1";
-const FORGET_SHIP: &str = "DELETE FROM ship";
 const ENTER: &str = "UPDATE state SET transfers_generation = generation, transfers_held = 0";
 const SET_HELD: &str = "UPDATE state SET transfers_held = ?1 WHERE transfers_held < ?1";
 const OF_BARCODE: &str =
@@ -183,7 +183,7 @@ pub(super) fn take(
         .prepare_cached(IS_NEW)?
         .query_row([], |row| row.get(0))?;
     if is_new_life {
-        for statement in [FORGET, FORGET_SHIP, ENTER] {
+        for statement in [FORGET, ENTER] {
             conn.prepare_cached(statement)?.execute([])?;
         }
     }

@@ -1,4 +1,4 @@
-//! `hold list|show|place|release|extend`.
+//! `hold list|show|place|release|transfer|extend`.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use vitrina_shared::{HoldId, Qty, ShopId};
 use super::query::view;
 use super::{Context, Usage};
 use crate::error::ApiError;
-use crate::routes::holds::{ended, hold_json, not_placed};
+use crate::routes::holds::{ended, hold_json, not_placed, sent};
 use crate::store::{Ending, HoldFilter, HoldRow, NewHold, Placing};
 
 /// Who placed a hold that was placed here.
-const CALLER: &str = "command line";
+pub(super) const CALLER: &str = "command line";
 /// So many holds are read at once.
 const PAGE: usize = 1_000;
 /// So many are shown unless somebody says otherwise.
@@ -51,6 +51,14 @@ pub(super) enum HoldVerb {
     Release {
         /// Its name
         id: HoldId,
+    },
+    /// Has the shop that keeps the piece send it to another: the hold goes with it
+    Transfer {
+        /// Its name
+        id: HoldId,
+        /// Where it is to go
+        #[arg(long, value_name = "SHOP")]
+        to: ShopId,
     },
     /// Keeps a hold for so long from now
     Extend {
@@ -118,6 +126,10 @@ pub(super) async fn run(verb: HoldVerb, mut context: Context<'_>) -> anyhow::Res
         HoldVerb::Release { id } => {
             let ending = store.release_hold(id).await?;
             tell(&ended(ending)?, &mut context)
+        }
+        HoldVerb::Transfer { id, to } => {
+            let sending = store.send_hold(id, to).await?;
+            tell(&sent(sending)?, &mut context)
         }
         HoldVerb::Extend { id, ttl } => {
             let ending = store.extend_hold(id, ttl.as_millis()).await?;
@@ -233,6 +245,7 @@ async fn place(args: PlaceArgs, mut context: Context<'_>) -> anyhow::Result<Exit
         ttl_ms: args.ttl.map_or(purpose.ttl_ms(), Period::as_millis),
         allow_variant: args.allow_variant,
         caps: context.core.config.holds.caps(),
+        destination: None,
     };
     if new.order.is_empty() || new.order.len() > vitrina_shared::hold::MAX_ORDER_BYTES {
         return Err(Usage("--order has 1 to 128 bytes".to_owned()).into());
@@ -259,7 +272,7 @@ async fn place(args: PlaceArgs, mut context: Context<'_>) -> anyhow::Result<Exit
 }
 
 /// Where else it is to be had, beside the refusal.
-fn say_where_else(refused: &ApiError, context: &mut Context<'_>) {
+pub(super) fn say_where_else(refused: &ApiError, context: &mut Context<'_>) {
     let list = refused.member("alternatives").and_then(Value::as_array);
     for one in list.into_iter().flatten() {
         let (shop, available) = (text(one, "shop"), text(one, "available"));
@@ -273,13 +286,13 @@ fn say_where_else(refused: &ApiError, context: &mut Context<'_>) {
 }
 
 /// How a hold stands now.
-fn tell(row: &HoldRow, context: &mut Context<'_>) -> anyhow::Result<Exit> {
+pub(super) fn tell(row: &HoldRow, context: &mut Context<'_>) -> anyhow::Result<Exit> {
     let hold = hold_json(row);
     if context.json {
         context.out.json(&hold)?;
         return Ok(Exit::Done);
     }
-    let names = ["id", "shop", "state", "expires_at"];
+    let names = ["id", "shop", "state", "transfer_to", "expires_at"];
     context
         .out
         .table(&names, [names.map(|name| text(&hold, name))])?;

@@ -1,14 +1,19 @@
-//! `transfer list|show`.
+//! `transfer list|show|request`.
 
 use serde_json::{Value, json};
 use vitrina_host::config::Period;
 use vitrina_host::output::Exit;
+use vitrina_host::sign;
 use vitrina_shared::{ShopId, TransferId};
 
-use super::hold::text;
+use super::hold::{self, text};
+use super::query::view;
 use super::{Context, Usage};
-use crate::routes::transfers::{STATES, states_of, transfer_json, transfer_json_with, unknown};
-use crate::store::{TransferFilter, TransferRow};
+use crate::routes::holds::not_placed;
+use crate::routes::transfers::{
+    MOVE_TTL_S, STATES, Wish, states_of, transfer_json, transfer_json_with, unknown,
+};
+use crate::store::{Placing, TransferFilter, TransferRow};
 
 /// So many transfers are read at once.
 const PAGE: usize = 1_000;
@@ -37,6 +42,32 @@ pub(super) enum TransferVerb {
         /// Its name
         id: TransferId,
     },
+    /// Asks a shop to send a piece to another: it is held there until it leaves
+    Request(RequestArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RequestArgs {
+    /// The barcode, or another code of it
+    barcode: String,
+    /// The shop that has it
+    #[arg(long, value_name = "SHOP")]
+    from: ShopId,
+    /// The shop that is to have it
+    #[arg(long, value_name = "SHOP")]
+    to: ShopId,
+    /// How many
+    #[arg(long, default_value_t = 1)]
+    qty: i64,
+    /// What it is called
+    #[arg(long, value_name = "ID")]
+    document: Option<String>,
+    /// How long it is asked for [default: 7d]
+    #[arg(long, value_name = "PERIOD")]
+    ttl: Option<Period>,
+    /// The same command under the same key asks once
+    #[arg(long)]
+    key: Option<String>,
 }
 
 pub(super) async fn run(verb: TransferVerb, mut context: Context<'_>) -> anyhow::Result<Exit> {
@@ -63,6 +94,32 @@ pub(super) async fn run(verb: TransferVerb, mut context: Context<'_>) -> anyhow:
             list(filter, &mut context).await
         }
         TransferVerb::Show { id } => show(id, &mut context).await,
+        TransferVerb::Request(args) => request(args, context).await,
+    }
+}
+
+async fn request(args: RequestArgs, mut context: Context<'_>) -> anyhow::Result<Exit> {
+    let key = match args.key {
+        Some(key) => key,
+        None => sign::hex(&sign::random_bytes::<16>()?),
+    };
+    let view = view(&context).await?;
+    let wish = Wish {
+        barcode: view.find(&args.barcode)?.barcode.clone(),
+        qty: args.qty,
+        from: args.from,
+        to: args.to,
+        document: args.document,
+        ttl_ms: args.ttl.map_or(MOVE_TTL_S * 1_000, Period::as_millis),
+    };
+    let new = wish.hold(hold::CALLER.into(), key.into()).map_err(Usage)?;
+    match context.core.store.place_hold(new).await? {
+        Placing::Placed(row) | Placing::Again(row) => hold::tell(&row, &mut context),
+        other => {
+            let refused = not_placed(other);
+            hold::say_where_else(&refused, &mut context);
+            Err(refused.into())
+        }
     }
 }
 
@@ -102,12 +159,7 @@ async fn list(filter: TransferFilter, context: &mut Context<'_>) -> anyhow::Resu
 }
 
 async fn show(id: TransferId, context: &mut Context<'_>) -> anyhow::Result<Exit> {
-    let (row, movements) = context
-        .core
-        .store
-        .transfer(id)
-        .await?
-        .ok_or_else(unknown)?;
+    let (row, movements) = context.core.store.transfer(id).await?.ok_or_else(unknown)?;
     let transfer = transfer_json_with(&row, &movements);
     if context.json {
         context.out.json(&transfer)?;

@@ -65,6 +65,7 @@ impl Lab {
             ttl_ms: order.ttl_ms,
             allow_variant: order.allow_variant,
             caps: Caps::default(),
+            destination: None,
         };
         let placed = self.runtime.block_on(self.core().store.place_hold(new));
         match placed.expect("its store") {

@@ -19,7 +19,9 @@ use crate::holds::caller_of;
 use crate::routes::Ask;
 use crate::routes::ask::{json_of, mark_cursor};
 use crate::server::Hub;
-use crate::store::{Alternative, Ending, HoldRow, LegRow, NewHold, Placing, Refused, Rejected};
+use crate::store::{
+    Alternative, Ending, HoldRow, LegRow, NewHold, Placing, Refused, Rejected, Sending,
+};
 use crate::view::json::time_text;
 
 /// The longest wait for the shop's word.
@@ -124,6 +126,7 @@ impl Asked {
             ttl_ms,
             allow_variant: self.allow_variant,
             caps: hold::Caps::default(),
+            destination: None,
         })
     }
 }
@@ -149,7 +152,41 @@ pub(crate) async fn extend(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Resp
     answer(&hub, &headers, &ended(ending)?)
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Box<str>, ApiError> {
+/// Where it is to go.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SentTo {
+    to: ShopId,
+}
+
+/// Has the shop that keeps the piece send it to another: the hold goes with it.
+pub(crate) async fn transfer(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
+    let (headers, id) = (ask.headers.clone(), id_of(&ask.name));
+    let SentTo { to } = ask.json().await?;
+    let sending = hub.core.store.send_hold(id?, to).await?;
+    answer(&hub, &headers, &sent(sending)?)
+}
+
+/// The hold whose piece is to be sent.
+///
+/// # Errors
+///
+/// 404 `unknown_hold` or `unknown_shop`, 409 `hold_not_open`.
+pub(crate) fn sent(sending: Sending) -> Result<HoldRow, ApiError> {
+    match sending {
+        Sending::Asked(row) => Ok(row),
+        Sending::NotOpen(not_open) => ended(Ending::NotOpen(not_open)),
+        Sending::UnknownShop => Err(ApiError::new(Code::UnknownShop, "")),
+        Sending::Unknown => Err(unknown()),
+    }
+}
+
+/// The call's `Idempotency-Key`.
+///
+/// # Errors
+///
+/// 400: there is none, or it is too long.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Box<str>, ApiError> {
     let Some(key) = headers.get("idempotency-key") else {
         return Err(ApiError::new(
             Code::MissingIdempotencyKey,
@@ -164,7 +201,12 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Box<str>, ApiError> {
     Ok(text.into())
 }
 
-fn ttl_ms(seconds: i64) -> Result<i64, ApiError> {
+/// Seconds of a hold as milliseconds.
+///
+/// # Errors
+///
+/// 422: too few or too many.
+pub(crate) fn ttl_ms(seconds: i64) -> Result<i64, ApiError> {
     if (1..=MAX_TTL_S).contains(&seconds) {
         Ok(seconds * 1_000)
     } else {
@@ -186,7 +228,7 @@ async fn the(hub: &Hub, id: HoldId) -> Result<HoldRow, ApiError> {
 }
 
 /// A hold with the place in the feed at which everything of it is seen.
-fn answer(hub: &Hub, headers: &HeaderMap, row: &HoldRow) -> Result<Response, ApiError> {
+pub(crate) fn answer(hub: &Hub, headers: &HeaderMap, row: &HoldRow) -> Result<Response, ApiError> {
     let mut response = json_of(headers, &hold_json(row))?;
     mark_cursor(&mut response, hub.view.cursor(hub.view.head().pos));
     Ok(response)
@@ -278,6 +320,7 @@ pub(crate) fn hold_json(row: &HoldRow) -> Value {
             "created_at": time_text(first.leg.terms.created_at),
             "answer_by": row.answer_by.map(time_text),
             "expires_at": time_text(leg.hub.expires_at),
+            "transfer_to": row.destination.as_ref().map(|to| to.to.as_str()),
         });
         if let Value::Object(of_leg) = of_leg {
             members.extend(of_leg);

@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use vitrina_shared::hold::{Caps, MAX_ORDER_BYTES, Purpose};
 use vitrina_shared::transfer::{Line, State as Word};
-use vitrina_shared::{Barcode, ShopId};
+use vitrina_shared::{Barcode, Qty, ShopId};
 
 use crate::error::{ApiError, Code};
+use crate::holds::caller_of;
 use crate::routes::ask::json_of;
-use crate::routes::{Ask, movement_json};
+use crate::routes::{Ask, holds, movement_json};
 use crate::server::Hub;
-use crate::store::{MovementRow, TransferFilter, TransferRow};
+use crate::store::{Destination, MovementRow, NewHold, Placing, TransferFilter, TransferRow};
 use crate::view::json::time_text;
 
 /// The word for every state, and that for all of which something is awaited.
@@ -20,7 +24,8 @@ const ALL: &str = "all";
 const OPEN: &str = "open";
 
 /// What a state is, for whoever wrote another.
-pub(crate) const STATES: &str = "in_transit, partial, received, damaged, other_than_sent, not_sent, cancelled, open or all";
+pub(crate) const STATES: &str =
+    "in_transit, partial, received, damaged, other_than_sent, not_sent, cancelled, open or all";
 
 /// Which states a word of the interface means: one, or the open ones, or all.
 pub(crate) fn states_of(word: &str) -> Option<(Option<Word>, bool)> {
@@ -57,6 +62,117 @@ pub(crate) async fn one(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respons
     let id = ask.name.parse().map_err(|_| unknown())?;
     let (row, movements) = hub.core.store.transfer(id).await?.ok_or_else(unknown)?;
     json_of(&ask.headers, &transfer_json_with(&row, &movements))
+}
+
+/// What is to be moved.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    barcode: String,
+    qty: Option<i64>,
+    from: ShopId,
+    to: ShopId,
+    document: Option<String>,
+    ttl_s: Option<i64>,
+}
+
+/// Asks a shop to send a piece to another: it is held there until it leaves, and under way until it comes.
+pub(crate) async fn request(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
+    let headers = ask.headers.clone();
+    let key = holds::idempotency_key(&headers)?;
+    let caller = caller_of(ask.caller());
+    let asked: Asked = ask.json().await?;
+    let barcode = hub.view.find(&asked.barcode)?.barcode.clone();
+    let new = wanted(asked, (caller, key), barcode)?;
+    let (row, is_again) = match hub.core.store.place_hold(new).await? {
+        Placing::Placed(row) => (row, false),
+        Placing::Again(row) => (row, true),
+        other => return Err(holds::not_placed(other)),
+    };
+    let mut response = holds::answer(&hub, &headers, &row)?;
+    *response.status_mut() = StatusCode::CREATED;
+    if is_again {
+        let replayed = HeaderValue::from_static("true");
+        response
+            .headers_mut()
+            .insert("idempotency-replayed", replayed);
+    }
+    Ok(response)
+}
+
+fn wanted(
+    asked: Asked,
+    (caller, key): (Box<str>, Box<str>),
+    barcode: Barcode,
+) -> Result<NewHold, ApiError> {
+    let seconds = asked.ttl_s.unwrap_or(MOVE_TTL_S);
+    let wish = Wish {
+        barcode,
+        qty: asked.qty.unwrap_or(1),
+        from: asked.from,
+        to: asked.to,
+        document: asked.document,
+        ttl_ms: holds::ttl_ms(seconds)?,
+    };
+    wish.hold(caller, key).map_err(ApiError::invalid)
+}
+
+/// So long a shop has to send what head office wants moved, in seconds: a week.
+pub(crate) const MOVE_TTL_S: i64 = 7 * 86_400;
+
+/// A piece that head office wants moved.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    /// What.
+    pub(crate) barcode: Barcode,
+    /// How many.
+    pub(crate) qty: i64,
+    /// Who has it.
+    pub(crate) from: ShopId,
+    /// Who is to have it.
+    pub(crate) to: ShopId,
+    /// What it is called; its barcode and where it goes otherwise.
+    pub(crate) document: Option<String>,
+    /// For how long it is asked for.
+    pub(crate) ttl_ms: i64,
+}
+
+impl Wish {
+    /// The hold that keeps it until it leaves.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, in words.
+    pub(crate) fn hold(self, caller: Box<str>, key: Box<str>) -> Result<NewHold, String> {
+        if self.from == self.to {
+            return Err("from and to are one shop".to_owned());
+        }
+        let name = self.document.unwrap_or_else(|| format!("→ {}", self.to));
+        if name.is_empty() || name.len() > MAX_ORDER_BYTES {
+            return Err(format!("document has 1 to {MAX_ORDER_BYTES} bytes"));
+        }
+        let qty = Qty::new(self.qty).ok().filter(|qty| qty.units() > 0);
+        Ok(NewHold {
+            caller,
+            idempotency_key: key,
+            barcode: self.barcode,
+            shop: Some(self.from),
+            qty: qty.ok_or("qty is a number from 1 to 1000000")?,
+            order: name.into(),
+            purpose: Purpose::Order,
+            ttl_ms: self.ttl_ms,
+            allow_variant: false,
+            // Head office moves as much as it wants.
+            caps: Caps {
+                order: None,
+                caller: None,
+            },
+            destination: Some(Destination {
+                to: self.to,
+                is_stock: true,
+            }),
+        })
+    }
 }
 
 /// There is none of that name.

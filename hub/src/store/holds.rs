@@ -1,6 +1,7 @@
 //! Holds and their legs as rows: the decisions of `shared::hold` over what this file says, in the transaction that asks.
 
 mod check;
+mod destination;
 mod end;
 mod facts;
 mod hand;
@@ -12,6 +13,7 @@ mod settle;
 mod tell;
 mod work;
 
+pub(crate) use destination::{Destination, Sending};
 pub(crate) use end::Ending;
 pub(crate) use join::BroughtLegs;
 pub(crate) use offer::Rejected;
@@ -19,6 +21,7 @@ pub(crate) use place::{Alternative, NewHold, Placing, Refused};
 pub(crate) use tell::{HoldFilter, HoldRow, LegRow};
 
 pub(super) use check::{repair_legs, wrong_legs};
+pub(super) use destination::to_ship;
 pub(super) use hand::GoodsOf;
 pub(super) use join::receive;
 pub(super) use row::{held, held_everywhere, held_of_shop};
@@ -26,7 +29,7 @@ pub(super) use tell::{after, of_barcode};
 
 use rusqlite::{Connection, params};
 use vitrina_shared::hold::Policy;
-use vitrina_shared::{HoldId, TimeMs};
+use vitrina_shared::{HoldId, ShopId, TimeMs};
 
 use super::safety::BarcodesOf;
 use super::{Store, StoreError};
@@ -93,6 +96,17 @@ impl Store {
     pub(crate) async fn release_hold(&self, id: HoldId) -> Result<Ending, StoreError> {
         match self {
             Self::Sqlite(store) => store.write(move |txn| end::release(txn, id)).await,
+        }
+    }
+
+    /// Has the shop that keeps a hold's piece send it to another.
+    pub(crate) async fn send_hold(&self, id: HoldId, to: ShopId) -> Result<Sending, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| destination::send(txn, id, &to))
+                    .await
+            }
         }
     }
 

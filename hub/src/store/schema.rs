@@ -44,4 +44,9 @@ pub(super) const STEPS: &[Step] = &[
         name: "transfers",
         sql: include_str!("../../migrations/1007_transfers.sql"),
     },
+    Step {
+        number: 1_008,
+        name: "destinations",
+        sql: include_str!("../../migrations/1008_destinations.sql"),
+    },
 ];

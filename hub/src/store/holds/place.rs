@@ -6,6 +6,7 @@ use vitrina_shared::freshness::Confidence;
 use vitrina_shared::hold::{Candidate, Caps, Purpose, Refusal, Terms, Why, grant, promisable};
 use vitrina_shared::{Barcode, HoldId, Qty, ShopId};
 
+use super::destination::{self, Destination};
 use super::hand::Hand;
 use super::offer::{self, Search};
 use super::tell::{self, HoldRow};
@@ -40,6 +41,8 @@ pub(crate) struct NewHold {
     pub(crate) allow_variant: bool,
     /// How much may be held at once.
     pub(crate) caps: Caps,
+    /// Where the piece is to go.
+    pub(crate) destination: Option<Destination>,
 }
 
 /// Where else it is to be had.
@@ -99,7 +102,7 @@ impl NewHold {
     /// What is asked for, as a hash. How long the caller waits for the answer is none of it.
     fn hash(&self) -> [u8; 32] {
         let shop = self.shop.as_ref().map_or("", ShopId::as_str);
-        let text = serde_json::json!([
+        let mut text = serde_json::json!([
             self.barcode.as_str(),
             shop,
             self.qty.units(),
@@ -108,6 +111,10 @@ impl NewHold {
             self.ttl_ms,
             self.allow_variant,
         ]);
+        // What is asked for without one has the hash that it had before there were any.
+        if let (Some(to), Some(list)) = (&self.destination, text.as_array_mut()) {
+            list.push(serde_json::json!([to.to.as_str(), to.is_stock]));
+        }
         sign::sha256(text.to_string().as_bytes())
     }
 
@@ -158,6 +165,13 @@ pub(super) fn place(txn: &mut Txn<'_>, new: &NewHold) -> Result<Placing, StoreEr
             None => return Ok(Placing::UnknownShop),
         },
     };
+    let to = match &new.destination {
+        None => None,
+        Some(to) => match shops::find(txn.conn, &to.to)? {
+            Some(row) if !row.settings.closed => Some((row.index, to.is_stock)),
+            _ => return Ok(Placing::UnknownShop),
+        },
+    };
     let terms = new.terms(txn)?;
     let mut hand = Hand::new(txn)?;
     let search = Search::of(&mut hand, &terms, only)?;
@@ -186,6 +200,9 @@ pub(super) fn place(txn: &mut Txn<'_>, new: &NewHold) -> Result<Placing, StoreEr
         until,
         Some(rejected),
     )?;
+    if let Some(to) = to {
+        destination::set(hand.txn, id, to)?;
+    }
     super::settle::settle(&mut hand, id)?;
     hand.finish()?;
     let hold = tell::one(txn.conn, id)?;

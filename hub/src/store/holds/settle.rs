@@ -1,9 +1,10 @@
 //! Does about a hold what its legs ask for, all of it in one transaction.
 
 use rusqlite::params;
-use vitrina_shared::hold::{self, Act, Facts, Known};
+use vitrina_shared::hold::{self, Act, Facts, Known, WorkKind};
 use vitrina_shared::{HoldId, LegId, ShopId, TimeMs};
 
+use super::destination;
 use super::facts;
 use super::hand::Hand;
 use super::offer::{self, Search};
@@ -25,6 +26,8 @@ pub(super) fn known(legs: &[Stored]) -> Vec<Known<'_>> {
 
 /// Does what a hold asks for until it asks for nothing.
 pub(super) fn settle(hand: &mut Hand<'_, '_>, id: HoldId) -> Result<(), StoreError> {
+    let to = destination::of_hold(hand.txn.conn, id)?;
+    let is_stock = to.as_ref().is_some_and(|to| to.is_stock);
     loop {
         let legs = row::of_hold(hand.txn.conn, id)?;
         let mut has_written = false;
@@ -34,10 +37,19 @@ pub(super) fn settle(hand: &mut Hand<'_, '_>, id: HoldId) -> Result<(), StoreErr
                     hand.write_hub(leg, state)?;
                     has_written = true;
                 }
+                // Of what head office moves nobody is told that it came, and no other shop is asked for it.
+                Act::OpenNext { .. }
+                | Act::Raise {
+                    kind: WorkKind::PutBack | WorkKind::TravelsUnwanted,
+                    ..
+                } if is_stock => {}
                 Act::Raise { leg, kind } => hand.raise(leg, kind)?,
                 Act::OpenNext { after } => has_written |= open_next(hand, after)?,
                 Act::OpenDestination { from } => has_written |= open_destination(hand, from)?,
             }
+        }
+        if is_stock && !has_written {
+            has_written = destination::let_go_what_came(hand, to.as_ref(), &legs)?;
         }
         if !has_written {
             return set_due(hand, id, &legs);

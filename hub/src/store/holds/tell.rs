@@ -5,6 +5,7 @@ use vitrina_shared::hold::{self, Facts, Leg, ShopSide, Word, WorkKind};
 use vitrina_shared::wire::v1::{HubLegsV1, LegV1, MAX_LEGS};
 use vitrina_shared::{Barcode, HoldId, ShopId, TimeMs};
 
+use super::destination::{self, Destination};
 use super::offer::{self, Rejected};
 use super::row::{self, Stored};
 use super::settle::known;
@@ -51,6 +52,8 @@ pub(crate) struct HoldRow {
     pub(crate) rejected: Vec<Rejected>,
     /// When its current shop should have answered; nothing where it has, or need not.
     pub(crate) answer_by: Option<TimeMs>,
+    /// Where its piece is to go, where somebody said so.
+    pub(crate) destination: Option<Destination>,
 }
 
 /// Which holds.
@@ -115,6 +118,7 @@ pub(super) fn one(conn: &Connection, id: HoldId) -> Result<Option<HoldRow>, Stor
             .collect::<Result<_, _>>()?,
         rejected: offer::read(rejected.as_deref()),
         answer_by,
+        destination: destination::of_hold(conn, id)?,
     }))
 }
 

@@ -1,15 +1,15 @@
 //! The transfers that a shop's agent lacks.
 
 use rusqlite::{Connection, params};
-use vitrina_shared::TransferId;
-use vitrina_shared::transfer::Way;
+use vitrina_shared::transfer::{Line, Way};
 use vitrina_shared::wire::v1::{
     HubTransfersV1, MAX_TRANSFER_LINES, MAX_TRANSFERS, TransferLineV1, TransferV1,
 };
+use vitrina_shared::{Barcode, TransferId};
 
 use super::{Stored, read};
 use crate::change::ShopRow;
-use crate::store::StoreError;
+use crate::store::{StoreError, holds};
 
 // Who knows nothing yet needs nothing that is over.
 const AFTER: &str = "SELECT t.id, p.pos FROM transfer_place AS p JOIN transfer AS t ON t.id = p.transfer \
@@ -22,16 +22,22 @@ pub(in crate::store) fn after(
     shop: &ShopRow,
     place: u64,
 ) -> Result<(HubTransfersV1, bool), StoreError> {
+    let (ship, last_ship, is_more_to_ship) = holds::to_ship(conn, shop.index, place)?;
     let head: i64 = conn
         .prepare_cached(HEAD)?
         .query_row([shop.index], |row| row.get(0))?;
     let head = head.cast_unsigned().max(place);
     let mut told = HubTransfersV1 {
-        upto: head,
+        upto: head.max(last_ship),
+        ship,
         ..HubTransfersV1::default()
     };
+    if is_more_to_ship {
+        // The rest of both is behind the last of these.
+        told.upto = last_ship;
+    }
     if head == place {
-        return Ok((told, false));
+        return Ok((told, is_more_to_ship));
     }
     let most = i64::try_from(MAX_TRANSFERS).unwrap_or(i64::MAX);
     let found: Vec<(TransferId, u64)> = conn
@@ -52,25 +58,25 @@ pub(in crate::store) fn after(
         lines += transfer.lines.len();
         let is_full = told.list.len() == MAX_TRANSFERS || lines > MAX_TRANSFER_LINES;
         if is_full && !told.list.is_empty() {
-            told.upto = last;
+            told.upto = last.min(told.upto);
             return Ok((told, true));
         }
         told.list.push(transfer);
         last = pos;
     }
-    Ok((told, false))
+    Ok((told, is_more_to_ship))
 }
 
 /// A transfer as the shop needs it.
 fn wire(id: TransferId, stored: &Stored, shop: &ShopRow) -> TransferV1 {
     let transfer = &stored.transfer;
-    let here = |barcode| {
+    let here = |barcode: &Barcode| {
         let of_shop = stored.parts.iter().filter(|part| {
             part.counts && part.way == Way::In && part.shop == shop.shop && part.barcode == *barcode
         });
         of_shop.fold(0_i64, |sum, part| sum.saturating_add(part.units))
     };
-    let line = |(barcode, line): (&vitrina_shared::Barcode, &vitrina_shared::transfer::Line)| {
+    let line = |(barcode, line): (&Barcode, &Line)| {
         let place = (shop.shop.clone(), barcode.clone());
         TransferLineV1 {
             barcode: barcode.as_str().to_owned(),
