@@ -17,7 +17,7 @@ const LANG: &str = "{LANG}";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The page's other files: name, kind, content.
-const FILES: [(&str, &str, &str); 14] = [
+const FILES: [(&str, &str, &str); 15] = [
     (
         "page.css",
         "text/css; charset=utf-8",
@@ -31,6 +31,7 @@ const FILES: [(&str, &str, &str); 14] = [
     ("lamp.js", SCRIPT, include_str!("page/lamp.js")),
     ("lookup.js", SCRIPT, include_str!("page/lookup.js")),
     ("orders.js", SCRIPT, include_str!("page/orders.js")),
+    ("parcels.js", SCRIPT, include_str!("page/parcels.js")),
     ("queue.js", SCRIPT, include_str!("page/queue.js")),
     ("scan.js", SCRIPT, include_str!("page/scan.js")),
     ("signin.js", SCRIPT, include_str!("page/signin.js")),

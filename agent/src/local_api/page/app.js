@@ -5,13 +5,17 @@ import { isHeardByDialog, makeDialog } from './dialog.js';
 import { watchLamp } from './lamp.js';
 import { lookUp, makeLookUp, showLookUp } from './lookup.js';
 import { forgetOrders, makeOrders, watchOrders } from './orders.js';
+import { forgetParcels, makeParcels, watchParcels } from './parcels.js';
 import { hearScans } from './scan.js';
 import { makeSignIn, showSignIn } from './signin.js';
 
 let isSignedIn = false;
 
 function sign(is) {
-  if (isSignedIn && !is) forgetOrders();
+  if (isSignedIn && !is) {
+    forgetOrders();
+    forgetParcels();
+  }
   isSignedIn = is;
   showSignIn(!is);
   showLookUp(is);
@@ -20,6 +24,7 @@ function sign(is) {
 makeSignIn(() => sign(true));
 makeDialog();
 makeOrders();
+makeParcels();
 makeLookUp();
 onSignedOut(() => sign(false));
 // A pairing code is typed as fast by some.
@@ -28,3 +33,4 @@ watchLamp((status) => {
   if (status === 200) sign(true);
 });
 watchOrders(() => isSignedIn);
+watchParcels(() => isSignedIn);

@@ -19,3 +19,7 @@ export function say(node, text) {
 
 /// The element of an id.
 export const by = (id) => document.getElementById(id);
+
+/// What there is to do stands beside the look-up, where there is something.
+export const tasks = () => document.querySelector('main')
+  .classList.toggle('with-orders', !by('orders').hidden || !by('parcels').hidden);

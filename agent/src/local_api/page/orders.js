@@ -1,6 +1,6 @@
 // Web orders: what is asked, what is kept, what goes back, and whose a sale was. Two large buttons; the piece's scan is the yes.
 
-import { by, el, say } from './dom.js';
+import { by, el, say, tasks } from './dom.js';
 import { call, isForLater } from './call.js';
 import { answerAsked, ask, isAsked, leave } from './dialog.js';
 import { titled } from './lamp.js';
@@ -173,7 +173,7 @@ function draw() {
   ];
   const focused = document.activeElement?.dataset.key;
   by('orders').hidden = all.length === 0 && !told;
-  by('orders').parentElement.classList.toggle('with-orders', !by('orders').hidden);
+  tasks();
   by('list').replaceChildren(el('h1', null, t('orders')), ...all);
   if (focused) by('list').querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
   say(by('told'), told);
@@ -209,7 +209,7 @@ async function look() {
   drawnFrom = from;
   callFor();
   const open = isAsked();
-  if (open && !holds.some((hold) => hold.leg === open && hold.actions.includes('decline'))) {
+  if (open && !open.startsWith('parcel ') && !holds.some((hold) => hold.leg === open && hold.actions.includes('decline'))) {
     leave();
     told = t('not_needed');
   }

@@ -1,0 +1,160 @@
+// Parcels between shops: what is to be sent, what is on its way here. The scan of a piece sends it or takes it in.
+
+import { by, el, say, tasks } from './dom.js';
+import { call, isForLater } from './call.js';
+import { answerAsked, ask, isAsked, leave } from './dialog.js';
+import { enqueue } from './queue.js';
+import { drawn, number, t, time } from './words.js';
+
+const EVERY_MS = 3000;
+
+let parcels = [];
+let drawnFrom = '';
+let told = '';
+
+const can = (parcel, action) => parcel.actions.includes(action);
+/// What a question about it is about; a hold's own name is the orders'.
+const keyOf = (parcel) => `parcel ${parcel.id ?? parcel.hold}`;
+const nameOf = (parcel) => parcel.document ?? (parcel.order && t('for_order', parcel.order)) ?? '';
+
+/// Every scan is one piece: its own key, so that a call that is repeated takes in one.
+function scanKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+function lines(parcel) {
+  const left = (line) => (parcel.direction === 'in' ? line.awaited : line.sent);
+  return el('table', null, el('tbody', null, parcel.lines.filter((line) => left(line) > 0).map((line) => el('tr', null,
+    el('td', null, el('b', null, line.name ?? line.article ?? line.barcode), ' ', el('span', { class: 'code' }, line.barcode)),
+    el('td', { class: 'count' }, number(left(line)))))));
+}
+
+/// Sends or takes in what was scanned; `more` goes into the call.
+function scanned(parcel, action, barcode, more = {}) {
+  const [about, key] = [keyOf(parcel), scanKey()];
+  const body = action === 'ship' ? { barcode, hold: parcel.hold, to: parcel.to } : { barcode, transfer: parcel.id, ...more };
+  enqueue(barcode, async () => {
+    const answer = await call('POST', `/v1/transfers/${action}`, body, key);
+    if (isForLater(answer)) {
+      answerAsked(about, t('answer_later'));
+      return false;
+    }
+    if (answer.status !== 201) {
+      refused(parcel, action, barcode, answer.body);
+      return true;
+    }
+    const name = parcel.lines.find((line) => line.barcode === answer.body.barcode)?.name ?? answer.body.barcode;
+    told = t(action === 'ship' ? 'shipped' : 'received', name);
+    await look();
+    const left = parcels.find((one) => keyOf(one) === about && can(one, action));
+    if (!left && isAsked() === about) leave();
+    if (left && isAsked() === about) askToScan(left, action);
+    draw();
+    return true;
+  });
+}
+
+function refused(parcel, action, barcode, body) {
+  const wrong = { other_piece: t('other_piece', barcode, parcel.lines[0]?.barcode), other_than_sent: t('not_in_parcel', barcode) };
+  const because = wrong[body?.code] ?? body?.detail ?? t('failed');
+  answerAsked(keyOf(parcel), because);
+  const place = by('all_the_same');
+  if (!place || body?.code !== 'other_than_sent') return;
+  place.replaceChildren(el('button', { type: 'button', class: 'big no',
+    onclick: () => scanned(parcel, action, barcode, { force: true, damaged: isDamaged() }) }, t('take_all_the_same')));
+}
+
+const isDamaged = () => by('damaged')?.checked ?? false;
+
+function askToScan(parcel, action) {
+  const take = (code) => scanned(parcel, action, code, action === 'receive' && isDamaged() ? { damaged: true } : {});
+  const typed = (event) => {
+    event.preventDefault();
+    const code = by('piece').value.trim();
+    by('piece').value = '';
+    if (code) take(code);
+  };
+  ask(keyOf(parcel), t(action === 'ship' ? 'scan_to_ship' : 'scan_to_receive'), [
+    told && el('p', { class: 'told' }, told), lines(parcel),
+    el('form', { class: 'ask', onsubmit: typed },
+      el('label', { for: 'piece' }, t('or_type')),
+      el('input', { id: 'piece', autocomplete: 'off', inputmode: 'numeric', maxlength: 128, autofocus: true }),
+      el('button', { type: 'submit', class: 'go' }, t(action === 'ship' ? 'ship' : 'receive'))),
+    action === 'receive' && el('label', { class: 'tick' }, el('input', { type: 'checkbox', id: 'damaged' }), ' ', t('is_damaged')),
+    el('div', { id: 'all_the_same' })], take);
+}
+
+function cancel(parcel) {
+  enqueue(nameOf(parcel), async () => {
+    const answer = await call('POST', '/v1/transfers/cancel', { transfer: parcel.id });
+    if (isForLater(answer)) return false;
+    told = answer.status === 200 ? t('taken_back') : answer.body?.detail ?? t('failed');
+    await look();
+    draw();
+    return true;
+  });
+}
+
+function title(parcel) {
+  if (parcel.state === 'requested') return t('to_ship', parcel.to, nameOf(parcel));
+  if (parcel.direction === 'out') return t('under_way_to', parcel.to ?? '?', nameOf(parcel), time(parcel.since));
+  return t('under_way_from', parcel.from ?? '?', nameOf(parcel), time(parcel.since));
+}
+
+function card(parcel) {
+  const begin = (action) => () => {
+    told = '';
+    askToScan(parcel, action);
+  };
+  const button = (action, kind, text, act) => can(parcel, action) && el('button',
+    { type: 'button', class: kind, 'data-key': `${action} ${keyOf(parcel)}`, onclick: act }, text);
+  const differs = ['other_than_sent', 'not_sent'].includes(parcel.state);
+  return el('article', { class: can(parcel, 'ship') ? 'card order new' : 'card order', 'data-parcel': nameOf(parcel) },
+    el('p', { class: 'badge' }, title(parcel)),
+    differs && el('p', { class: 'bad' }, t(`parcel_${parcel.state}`)),
+    lines(parcel),
+    button('ship', 'big go', t('ship'), begin('ship')),
+    button('receive', 'big go', t('receive'), begin('receive')),
+    button('cancel', 'quiet', t('take_back'), () => cancel(parcel)));
+}
+
+function draw() {
+  const focused = document.activeElement?.dataset.key;
+  const rank = (parcel) => ['ship', 'receive', 'cancel'].findIndex((action) => can(parcel, action));
+  const all = [...parcels].sort((one, two) => (rank(one) + 4) % 4 - (rank(two) + 4) % 4).map(card);
+  by('parcels').hidden = all.length === 0 && !told;
+  tasks();
+  by('parcel_list').replaceChildren(el('h1', null, t('parcels')), ...all);
+  if (focused) by('parcel_list').querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+  say(by('parcel_told'), told);
+  by('parcel_told').hidden = !told;
+}
+
+async function look() {
+  const answer = await call('GET', '/v1/transfers');
+  if (answer.status !== 200) return;
+  const from = JSON.stringify(answer.body.items);
+  if (from === drawnFrom) return;
+  [parcels, drawnFrom] = [answer.body.items, from];
+  draw();
+}
+
+/// Makes the view.
+export function makeParcels() {
+  by('parcels').append(el('p', { id: 'parcel_told', class: 'told', role: 'status', hidden: true }), el('div', { id: 'parcel_list' }));
+  drawn(draw);
+}
+
+/// Looks for ever, while `isOn()`.
+export async function watchParcels(isOn) {
+  for (;;) {
+    if (isOn()) await look();
+    await new Promise((wake) => setTimeout(wake, EVERY_MS));
+  }
+}
+
+/// Hides them while nobody is signed in.
+export function forgetParcels() {
+  [parcels, drawnFrom, told] = [[], '', ''];
+  draw();
+}

@@ -1,0 +1,112 @@
+//! Parcels on the shop's page: what is to be sent and what has come, by scan.
+
+use reqwest::Method;
+use serde_json::json;
+use vitrina_tests::browser::signed_in;
+use vitrina_tests::{Chain, until};
+
+const RING: &str = "2000018987155";
+const EARRINGS: &str = "2000018987162";
+const STOCK: &str = "barcode;qty;article;name;size;price\n\
+    2000018987155;3;К-1234;Кольцо «Мария»;17,5;45900,00\n\
+    2000018987162;1;C-77;Серьги с топазом;;12400,00\n";
+
+/// Waits until head office sees a transfer in this state.
+async fn office_sees(chain: &Chain, state: &str) {
+    until(&format!("a transfer that is {state}"), || async {
+        let reply = chain.office("/v1/transfers").await;
+        let first = reply.items().into_iter().next();
+        if first.and_then(|one| one.get("state").cloned()) == Some(json!(state)) {
+            Ok(())
+        } else {
+            Err(reply)
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_parcel_is_taken_in_by_the_scans_of_its_pieces() {
+    let chain = Chain::start();
+    let from = chain.opened("S001", STOCK).await;
+    let to = chain.opened("S002", STOCK).await;
+    let Some(browser) = signed_in(&to).await else {
+        return;
+    };
+    for _ in 0..2 {
+        from.cli(&[
+            "transfer",
+            "ship",
+            RING,
+            "--to",
+            "S002",
+            "--transfer",
+            "T-1",
+        ])
+        .ok();
+    }
+
+    let card = "[data-parcel='T-1']";
+    let seen = browser.sees(card, "From S001: T-1").await;
+    assert!(seen.contains("Кольцо «Мария»"), "{seen}");
+    browser.sees(&format!("{card} .count"), "2").await;
+    browser.shot("13-parcel").await;
+    browser.press(&format!("{card} .go")).await;
+    browser.sees("#dialog", "one by one").await;
+    browser.scan(EARRINGS).await;
+    browser.sees("#answered", "does not wait for").await;
+    browser.shot("14-not-in-parcel").await;
+    browser.scan(RING).await;
+    browser
+        .sees("#dialog .told", "Taken in: Кольцо «Мария»")
+        .await;
+    browser.sees("#dialog .count", "1").await;
+    browser.press("#damaged").await;
+    browser.scan(RING).await;
+
+    browser.counts("#dialog", 0).await;
+    browser.counts(card, 0).await;
+    browser.shot("15-taken-in").await;
+    office_sees(&chain, "damaged").await;
+    browser.press("#language").await;
+    browser.sees("#parcels", "Между магазинами").await;
+}
+
+#[tokio::test]
+async fn what_head_office_asks_for_is_sent_by_its_scan_and_can_be_taken_back() {
+    let chain = Chain::start();
+    let from = chain.opened("S001", STOCK).await;
+    let _to = chain.opened("S002", STOCK).await;
+    let Some(browser) = signed_in(&from).await else {
+        return;
+    };
+    let wanted = json!({"barcode": RING, "from": "S001", "to": "S002", "document": "M-1"});
+    let key = [("idempotency-key", "m")];
+    until("it to be asked for", || async {
+        let path = "/v1/transfers";
+        let reply = chain
+            .call(Method::POST, path, &chain.office, Some(&wanted), &key)
+            .await;
+        if reply.status == 201 {
+            Ok(())
+        } else {
+            Err(reply)
+        }
+    })
+    .await;
+
+    let asked = "#parcels .new";
+    browser.sees(asked, "To be sent to S002: order M-1").await;
+    browser.shot("16-to-be-sent").await;
+    browser.press(&format!("{asked} .go")).await;
+    browser.sees("#dialog", "that leaves").await;
+    browser.scan(EARRINGS).await;
+    browser.sees("#answered", "another piece").await;
+    browser.scan(RING).await;
+
+    browser.sees("#parcels", "On its way to S002").await;
+    office_sees(&chain, "in_transit").await;
+    browser.press("#parcels .quiet").await;
+    browser.sees("#parcel_told", "It stays here").await;
+    office_sees(&chain, "cancelled").await;
+}
