@@ -24,6 +24,7 @@ use vitrina_shared::wire::{EnrolAnswer, frame};
 use vitrina_shared::{Barcode, HubLife, Money, ShopId, TimeMs};
 
 use crate::audit::By;
+use crate::change::LevelRow;
 use crate::config::FILE;
 use crate::core::{Core, Init, database};
 use crate::exchange::{self, ExchangeError};
@@ -182,6 +183,14 @@ impl Lab {
             levels.collect(),
             problems.iter().map(|one| format!("{one:?}")).collect(),
         )
+    }
+
+    /// The units on their way to each level, as the tables have it.
+    pub fn in_transit(&self) -> BTreeMap<(ShopId, Barcode), i64> {
+        let names = self.names();
+        let levels = self.core().store.levels().expect("its store").into_iter();
+        let of = |row: LevelRow| ((names[&row.shop].clone(), row.barcode), row.in_transit);
+        levels.map(of).collect()
     }
 
     fn names(&self) -> BTreeMap<u32, ShopId> {

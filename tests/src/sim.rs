@@ -13,6 +13,7 @@ mod line;
 mod machine;
 mod malice;
 mod orders;
+mod parcels;
 mod peace;
 mod pledges;
 pub mod random;

@@ -123,6 +123,31 @@ fn the_real_stores_keep_every_promise_and_end_with_the_stock_of_the_model() {
 }
 
 #[test]
+fn no_piece_is_lost_or_doubled_between_two_shops() {
+    let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for seed in 1..=16 {
+        let config = Config::parcels(seed);
+        let report = run_real(seed, &config);
+        assert_eq!(
+            report.violation,
+            None,
+            "seed {seed}: {config}\n{}",
+            report.events.join("\n")
+        );
+        for (what, count) in report.counts {
+            *counts.entry(what).or_default() += count;
+        }
+    }
+
+    for what in ["parcel_sent", "parcel_came", "sold_again", "cancelled"] {
+        assert!(
+            counts.contains_key(what),
+            "{what} never happened: {counts:?}"
+        );
+    }
+}
+
+#[test]
 fn the_real_hub_keeps_every_promise_about_holds() {
     let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
     for seed in 1..=24 {

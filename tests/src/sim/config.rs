@@ -110,6 +110,8 @@ faults! {
     Newer = "newer", 60;
     /// No fault: websites order, persons answer, tills sell what is held.
     Orders = "orders", 400;
+    /// No fault: parcels travel from shop to shop.
+    Parcels = "parcels", 150;
 }
 
 impl Config {
@@ -155,6 +157,15 @@ impl Config {
         config.rates.remove(&Fault::Revoke);
         // What is ordered has names that each store draws itself: no two runs could be compared.
         config.rates.remove(&Fault::Orders);
+        config.rates.remove(&Fault::Parcels);
+        config
+    }
+
+    /// A run for the real stores in which parcels travel. Every second has nothing that goes back.
+    pub fn parcels(seed: u64) -> Self {
+        let mut config = Self::real(seed);
+        config.shops = config.shops.max(2);
+        config.rates.insert(Fault::Parcels, 300);
         config
     }
 
@@ -167,6 +178,7 @@ impl Config {
         // The model and the stores are told of a revocation in different ways.
         config.rates.remove(&Fault::Revoke);
         config.rates.insert(Fault::Orders, 400);
+        config.rates.remove(&Fault::Parcels);
         config
     }
 

@@ -273,6 +273,14 @@ impl Hub {
         }
     }
 
+    /// What readers see to be on its way, by level; of a hub in memory nothing.
+    pub(super) fn in_transit(&self) -> BTreeMap<(ShopId, Barcode), i64> {
+        match self {
+            Self::Memory(_) => BTreeMap::new(),
+            Self::Real(real) => real.lab.in_transit(),
+        }
+    }
+
     pub(super) fn life(&self) -> HubLife {
         match self {
             Self::Memory(hub) => hub.life,

@@ -41,6 +41,8 @@ impl World {
                 .map_err(|what| format!("{what} at the hub, shop {shop}"))?;
             check_whole(&logs, &stated, held)?;
         }
+        let counting: Vec<_> = held.iter().map(counting).collect();
+        self.check_parcels(&counting)?;
         self.readers_come_to_the_end()?;
         self.check_view()?;
         self.orders_come_to_an_end()
@@ -202,6 +204,13 @@ fn silenced(held: &Held) -> BTreeSet<MovementId> {
         }
     }
     silenced
+}
+
+/// What counts of the movements held.
+fn counting(held: &Held) -> BTreeMap<MovementId, &Movement> {
+    let silenced = silenced(held);
+    let counts = held.iter().filter(|(id, _)| !silenced.contains(*id));
+    counts.map(|(id, movement)| (*id, movement)).collect()
 }
 
 /// Everything that anybody held counts, and counts once; what is silenced does not.

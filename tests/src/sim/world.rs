@@ -10,6 +10,7 @@ use super::config::{Config, Fault};
 use super::hub::{Device, Hub, HubCopy};
 use super::machine::{Machine, Sent};
 use super::orders::Orders;
+use super::parcels::Parcel;
 use super::random::Random;
 use super::run::{Report, Stores};
 use super::website::Reader;
@@ -63,6 +64,8 @@ pub const BRANCHES: &[&str] = &[
     "shipped",
     "re_sourced",
     "returned",
+    "parcel_sent",
+    "parcel_came",
 ];
 
 /// A message on its way.
@@ -136,6 +139,8 @@ pub(super) struct World {
     pub(super) readers: Vec<Reader>,
     pub(super) price: u32,
     pub(super) orders: Orders,
+    /// What shops have sent each other.
+    pub(super) parcels: Vec<Parcel>,
     pub(super) step: usize,
     pub(super) is_peace: bool,
     trace: u64,
@@ -172,6 +177,7 @@ impl World {
             readers: vec![Reader::default(), Reader::default()],
             price: 0,
             orders: Orders::default(),
+            parcels: Vec::new(),
             step: 0,
             is_peace: false,
             trace: 0xcbf2_9ce4_8422_2325,
@@ -244,6 +250,10 @@ impl World {
         if self.happens(Fault::Orders) {
             self.note("orders", format_args!(""));
             return self.order_something(shop, place);
+        }
+        if self.happens(Fault::Parcels) {
+            self.note("parcels", format_args!(""));
+            return self.move_parcel(shop, place);
         }
         match self.random.below(100) {
             0..35 => self.sell(shop, place),
