@@ -175,6 +175,31 @@ async fn what_was_sent_to_a_shop_that_is_added_later_is_on_its_way_to_it() {
     chain.cli(&["verify"]).ok();
 }
 
+#[tokio::test]
+async fn what_was_merged_before_there_were_transfers_is_looked_through_once() {
+    let mut chain = Chain::start();
+    let (mut from, _to) = shops(&chain);
+    from.book(Kind::TransferOut, RING, -1, "out", &parcel("T-1"));
+    from.exchange();
+    chain.stop_hub();
+
+    // The database as the step that adds the tables leaves it.
+    let database = rusqlite::Connection::open(chain.data().join("hub.sqlite3"));
+    let as_migrated = "DELETE FROM transit; DELETE FROM transfer_place; DELETE FROM transfer_movement;
+        DELETE FROM transfer; INSERT INTO transfer_scan (replica, seq, upto) SELECT id, 0, seq FROM replica WHERE seq > 0";
+    database
+        .expect("a database")
+        .execute_batch(as_migrated)
+        .expect("as an older version left it");
+    let listed = chain.cli(&["transfer", "list", "--json"]).ok().json();
+    assert_eq!(listed["items"][0]["document"], json!("T-1"));
+    chain.start_hub();
+
+    assert_eq!(only(&chain).await, ("in_transit".to_owned(), vec![1, 0, 1]));
+    assert_eq!(in_transit(&chain, "S002").await, 1);
+    chain.cli(&["verify"]).ok();
+}
+
 /// The only work item of a kind.
 async fn alert(chain: &Chain, kind: &str) -> Value {
     until(&format!("one {kind}"), || async {
