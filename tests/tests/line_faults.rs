@@ -73,16 +73,17 @@ async fn a_hub_that_is_busy_or_broken_is_asked_ever_less_often_and_named_once() 
     shop.link
         .answer("503 Service Unavailable", "Retry-After: 1\r\n");
     shop.sell("while it is busy", RING).await;
-    let asked = until("three refusals", || async {
+    let asked = until("four refusals", || async {
         let asked = shop.link.answered();
-        if asked.len() >= 3 {
+        if asked.len() >= 4 {
             Ok(asked)
         } else {
             Err(asked.len())
         }
     })
     .await;
-    for pair in asked.windows(2) {
+    // The first may have gone to a line on which nothing was being asked: nobody read it.
+    for pair in asked[1..].windows(2) {
         let [one, next] = pair else { panic!("two") };
         assert!(
             *next - *one >= Duration::from_secs(1),
