@@ -6,9 +6,9 @@
 //! the log, and little is left, the database thread copies that itself.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -26,8 +26,10 @@ const MANY_PAGES: usize = 4_000;
 const LONG_LOG: usize = 6_000;
 /// What the database thread copies without anybody feeling it.
 const FEW_PAGES: usize = 300;
-/// A log of so many pages is begun anew whatever it costs: 64 MB.
+/// A log of so many pages is begun anew by whoever is not copying already: 64 MB.
 const LOG_MAX: usize = 16_000;
+/// At so many the writer waits for who copies: a disk that is slower than what is written must not fill itself: 128 MB.
+const LOG_TOO_LONG: usize = 2 * LOG_MAX;
 /// How often the thread tries to come up with the writer before it waits to be called again. While tills alone write,
 /// about every second try does.
 const ROUNDS: usize = 8;
@@ -41,6 +43,8 @@ struct Log {
     copied: AtomicUsize,
     /// The thread is called, or copies.
     is_copied_now: AtomicBool,
+    /// Whose turn it is to copy.
+    turn: Mutex<()>,
     /// The writer does not trust what the system keeps of the files any more.
     is_doubted: AtomicBool,
 }
@@ -169,9 +173,19 @@ fn catch_up(conn: &Connection, log: &Log) -> bool {
     true
 }
 
-/// Copies what may be copied now. False after an error: the log keeps what was not flushed into the file, and the next
-/// try begins there.
+/// Copies what may be copied now. While the other one copies, who comes second waits for him where the log is too long,
+/// and leaves it to him else. False after an error: the log keeps what was not flushed into the file, and the next try
+/// begins there.
 fn copy(conn: &Connection, log: &Log) -> bool {
+    let is_too_long = log.written.load(Ordering::Acquire) >= LOG_TOO_LONG;
+    let _turn = match log.turn.try_lock() {
+        Ok(turn) => turn,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) if is_too_long => {
+            log.turn.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+        Err(TryLockError::WouldBlock) => return true,
+    };
     match conn.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::PASSIVE) {
         Ok((_, copied)) => {
             let copied = usize::try_from(copied).unwrap_or(0);
