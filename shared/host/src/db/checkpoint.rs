@@ -178,7 +178,7 @@ fn catch_up(conn: &Connection, log: &Log) -> bool {
 /// begins there.
 fn copy(conn: &Connection, log: &Log) -> bool {
     let is_too_long = log.written.load(Ordering::Acquire) >= LOG_TOO_LONG;
-    let _turn = match log.turn.try_lock() {
+    let _turn = match Mutex::try_lock(&log.turn) {
         Ok(turn) => turn,
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         Err(TryLockError::WouldBlock) if is_too_long => {
