@@ -48,6 +48,12 @@ fn is_bought((leg, facts): &Known<'_>) -> bool {
     matches!(leg.shop, ShopSide::Fulfilled { .. }) && facts.movement != Merged::Void
 }
 
+/// Whether the piece of this leg went on to where the buyer took it.
+fn has_reached_its_buyer(leg: &Leg, legs: &[Known<'_>]) -> bool {
+    legs.iter()
+        .any(|known| known.0.terms.comes_from == Some(leg.id) && is_bought(known))
+}
+
 /// Whether a hold asks this leg's shop for something: the one leg that its state follows. At most one is.
 pub fn is_open(leg: &Leg, legs: &[Known<'_>]) -> bool {
     leg.is_requested() && !is_passed_on(leg, legs)
@@ -103,7 +109,9 @@ pub fn settle(legs: &[Known<'_>]) -> Vec<Act> {
     let mut acts = Vec::new();
     for (leg, facts) in legs {
         for duty in effect(leg, *facts).duties {
-            if let Duty::Work(kind) = duty {
+            if let Duty::Work(kind) = duty
+                && !(*kind == WorkKind::TravelsUnwanted && has_reached_its_buyer(leg, legs))
+            {
                 acts.push(Act::Raise {
                     leg: leg.id,
                     kind: *kind,
@@ -236,12 +244,19 @@ pub fn extend(legs: &[Known<'_>], now: TimeMs) -> Result<Vec<LegId>, NotOpen> {
     Ok(live.into_iter().map(|leg| leg.id).collect())
 }
 
-/// The legs that become `expired` at `now`, by the hub's clock: all of the hold's that live, where the time of its open
-/// leg is over and nobody has the piece.
+/// The legs that become `expired` at `now`, by the hub's clock: all of the hold's that live, where the time of all of
+/// them is over. Where the buyer has the piece, those that it was to come through and whose shops never said that it
+/// left: a shop that was put back to before it sent the piece keeps it for nobody.
 pub fn expire(legs: &[Known<'_>], now: TimeMs) -> Vec<LegId> {
-    let Ok(live) = if_open(legs) else {
-        return Vec::new();
+    let is_left = |known: &Known<'_>| {
+        let has_left =
+            matches!(known.0.shop, ShopSide::Moved { .. }) && known.1.movement != Merged::Void;
+        is_live(known, legs) && !is_bought(known) && !has_left
     };
+    let live = if_open(legs).unwrap_or_else(|_| {
+        let left = legs.iter().filter(|known| is_left(known));
+        left.map(|(leg, _)| *leg).collect()
+    });
     if live.iter().all(|leg| leg.hub.expires_at <= now) {
         live.into_iter().map(|leg| leg.id).collect()
     } else {

@@ -458,6 +458,52 @@ fn the_hold_travels_with_its_piece() {
 }
 
 #[test]
+fn who_never_said_that_a_bought_piece_left_is_let_go_when_its_time_is_over() {
+    let expired = |side: usize, movement| {
+        let mut there = leg(2, HubState::Requested, sides()[5]);
+        travels_from(&mut there, 1);
+        let there = (there, after(Merged::Counts));
+        let mut legs = [
+            (leg(1, HubState::Requested, sides()[side]), after(movement)),
+            there,
+        ];
+        assert_eq!(settled(&mut legs), (Vec::new(), Vec::new()), "it may come");
+        assert!(expire(&known(&legs), LATER.plus(-1)).is_empty());
+        let over = expire(&known(&legs), LATER);
+        for leg in &over {
+            let one = legs.iter_mut().find(|(one, _)| one.id == *leg).unwrap();
+            one.0.hub.state = HubState::Expired;
+        }
+        assert!(expire(&known(&legs), LATER).is_empty(), "twice is once");
+        let held: Vec<i64> = legs.iter().map(|(leg, facts)| held(leg, *facts)).collect();
+        (over, settled(&mut legs).0, held)
+    };
+
+    let first = LegId([1; 16]);
+    let put_back = vec![(first, WorkKind::PutBack)];
+    for (side, movement) in [(2, Merged::NotYet), (3, Merged::Void)] {
+        let expected = (vec![first], put_back.clone(), vec![0, 0]);
+        assert_eq!(expired(side, movement), expected, "{side} {movement:?}");
+    }
+    assert_eq!(
+        expired(0, Merged::NotYet),
+        (vec![first], Vec::new(), vec![0, 0])
+    );
+    assert_eq!(
+        expired(3, Merged::NotYet),
+        (Vec::new(), Vec::new(), vec![2, 0]),
+        "the transfer is on its way, and takes the piece off"
+    );
+
+    // The word comes after all: the buyer has that very piece.
+    let mut there = leg(2, HubState::Requested, sides()[5]);
+    travels_from(&mut there, 1);
+    let late = (leg(1, HubState::Expired, sides()[3]), after(Merged::Counts));
+    let mut legs = [late, (there, after(Merged::Counts))];
+    assert_eq!(settled(&mut legs), (Vec::new(), Vec::new()));
+}
+
+#[test]
 fn a_piece_that_came_for_an_order_is_never_forgotten() {
     let told = |state, side| {
         let mut there = leg(2, state, side);

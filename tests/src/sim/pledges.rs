@@ -209,7 +209,13 @@ impl World {
             let owed = if broke {
                 Some(WorkKind::Broken)
             } else {
-                due(leg, *facts)
+                let is_with_its_buyer = legs.iter().any(|(other, facts)| {
+                    let is_bought = other.shop.number() == 5 && facts.movement != Merged::Void;
+                    is_bought && other.terms.comes_from == Some(leg.id)
+                });
+                let is_moot =
+                    |kind: &WorkKind| *kind == WorkKind::TravelsUnwanted && is_with_its_buyer;
+                due(leg, *facts).filter(|kind| !is_moot(kind))
             };
             if let Some(kind) = owed.filter(|kind| !is_told(*kind)) {
                 return Err(format!("I20 nobody is told of {}: {kind:?}", leg.id));

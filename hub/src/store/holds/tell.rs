@@ -63,7 +63,7 @@ pub(crate) struct HoldFilter {
     pub(crate) shop: Option<ShopId>,
     /// Those of this order.
     pub(crate) order: Option<String>,
-    /// Only those of which something can still be let go.
+    /// Only those of which something can still be let go, and that nobody bought.
     pub(crate) open: bool,
     /// Only those heard of before this position: where the last page ended.
     pub(crate) before: Option<u64>,
@@ -164,12 +164,13 @@ pub(super) fn list(conn: &Connection, filter: &HoldFilter) -> Result<HoldPage, S
         )?
         .collect::<Result<_, _>>()?;
     let mut page = HoldPage::default();
-    for (id, pos) in ids {
-        if page.holds.len() == filter.limit {
-            page.next = Some(pos.cast_unsigned() + 1);
-            break;
-        }
-        page.holds.extend(one(conn, id)?);
+    if let Some((_, pos)) = ids.get(filter.limit) {
+        page.next = Some(pos.cast_unsigned() + 1);
+    }
+    for (id, _) in ids.into_iter().take(filter.limit) {
+        // Of one that was bought a shop may keep what it should have sent away.
+        let is_asked_for = |hold: &HoldRow| !filter.open || hold.word != Word::Fulfilled;
+        page.holds.extend(one(conn, id)?.filter(is_asked_for));
     }
     Ok(page)
 }
