@@ -183,12 +183,13 @@ impl ShopCell {
         let as_of = known.as_of().map_or(NEVER, |at| at.0);
         let shown = known.row.is_published();
         let was_minute = self.as_of_minute();
-        self.as_of.store(as_of, Ordering::Release);
+        let went_back = self.as_of.swap(as_of, Ordering::AcqRel) > as_of;
         let was_confidence = self.confidence.swap(confidence, Ordering::AcqRel);
         let was_promise = self.promise.swap(promise, Ordering::AcqRel);
         let was_shown = self.shown.swap(shown, Ordering::AcqRel);
         let news = was_confidence != confidence || was_promise != promise || was_shown != shown;
-        let looks = news || was_minute != self.as_of_minute();
+        // Ready answers rely on it that while nothing is new here no moment goes back.
+        let looks = news || went_back || was_minute != self.as_of_minute();
         if news {
             self.news.fetch_add(1, Ordering::AcqRel);
         }

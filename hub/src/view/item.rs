@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::BytesMut;
 use vitrina_shared::registers::Item as CatalogueItem;
 use vitrina_shared::safety::SafetyStock;
 use vitrina_shared::stock::Channel;
@@ -14,7 +15,7 @@ use crate::view::face::Face;
 use crate::view::json;
 use crate::view::level::Level;
 use crate::view::ready::{
-    Answer, Body, GZIP_FROM_BYTES, Kept, Occasion, Tag, Wanted, gzip, matches,
+    Answer, Body, GZIP_FROM_BYTES, Kept, Least, Occasion, Tag, Wanted, gzip, matches,
 };
 
 /// One barcode.
@@ -175,9 +176,14 @@ impl Item {
     pub(crate) fn answer(&self, wanted: Wanted<'_>, occasion: &Occasion<'_>) -> Answer {
         let mut inside = self.inside();
         let kept = inside.take_kept(wanted.channel);
-        let as_of = match &kept {
-            Some(kept) if kept.as_of.0 == occasion.beats => kept.as_of.1,
-            _ => inside.shown().filter_map(|level| level.shop.as_of()).min(),
+        let least = match &kept {
+            Some(kept) if kept.least.beats == occasion.beats => kept.least,
+            // While the epoch stands no shop's moment goes back: another one is the least only where this one has moved.
+            Some(kept) if kept.epoch == occasion.epoch && inside.is_still(kept.least) => Least {
+                beats: occasion.beats,
+                ..kept.least
+            },
+            _ => inside.least(occasion.beats),
         };
         let (looks, news) = match &kept {
             Some(kept) if kept.epoch == occasion.epoch => (kept.looks, kept.news),
@@ -187,14 +193,14 @@ impl Item {
             Some(kept) if kept.life == occasion.life && kept.news == news => kept,
             _ => {
                 let tag = Tag::of(inside.hash(occasion.life, wanted.channel));
-                Kept::new(tag, occasion, looks, news)
+                Kept::new(tag, least, occasion, looks, news)
             }
         };
         (kept.looks, kept.epoch, kept.asked) = (looks, occasion.epoch, true);
-        kept.as_of = (occasion.beats, as_of);
+        kept.least = least;
         let mut answer = Answer {
             tag: kept.tag.clone(),
-            as_of,
+            as_of: least.as_of,
             body: None,
             is_gzip: false,
         };
@@ -296,6 +302,25 @@ impl Inside {
         self.levels.iter().filter(|level| level.shop.is_shown())
     }
 
+    /// Up to when the shops that are shown are known at these beats.
+    fn least(&self, beats: u64) -> Least {
+        let numbered = self.levels.iter().enumerate();
+        let shown = numbered.filter(|(_, level)| level.shop.is_shown());
+        let known = shown.filter_map(|(place, level)| Some((level.shop.as_of()?, place)));
+        let least = known.min();
+        Least {
+            beats,
+            as_of: least.map(|(as_of, _)| as_of),
+            place: least.map_or(0, |(_, place)| place),
+        }
+    }
+
+    /// Whether the shop that was known least far has not moved.
+    fn is_still(&self, least: Least) -> bool {
+        let level = self.levels.get(least.place);
+        least.as_of.is_none() || level.is_some_and(|level| level.shop.as_of() == least.as_of)
+    }
+
     fn available(&self, channel: Channel) -> i64 {
         let available = |level: &Level| level.numbers.available_to(channel);
         self.shown().map(available).sum()
@@ -370,7 +395,11 @@ impl Inside {
         if self.shown().count() != body.stamps.len() {
             return None;
         }
-        let mut bytes = body.bytes.to_vec();
+        // Copied only where a caller is still being sent them.
+        let mut bytes = body
+            .bytes
+            .try_into_mut()
+            .unwrap_or_else(|shared| BytesMut::from(&*shared));
         let mut stamp = json::Stamp::default();
         for (level, at) in self.shown().zip(&body.stamps) {
             let was_null = bytes.get(*at) == Some(&b'n');
@@ -384,7 +413,7 @@ impl Inside {
             }
         }
         Some(Body {
-            bytes: bytes.into(),
+            bytes: bytes.freeze(),
             stamps: body.stamps,
             looks,
         })

@@ -103,8 +103,19 @@ pub(super) struct Kept {
     pub(super) life: u64,
     pub(super) looks: u64,
     pub(super) news: u64,
-    /// The board's beats and the least `as_of` of the shops then.
-    pub(super) as_of: (u64, Option<TimeMs>),
+    /// How far the shops are known.
+    pub(super) least: Least,
+}
+
+/// The least `as_of` of an item's shops.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Least {
+    /// The board's beats for which it stands.
+    pub(super) beats: u64,
+    /// The moment; none where no shop has one.
+    pub(super) as_of: Option<TimeMs>,
+    /// The place of its level.
+    pub(super) place: usize,
 }
 
 /// The bytes of an item.
@@ -120,7 +131,13 @@ pub(super) struct Body {
 
 impl Kept {
     /// An answer whose body nobody asked for yet.
-    pub(super) fn new(tag: Tag, occasion: &Occasion<'_>, looks: u64, news: u64) -> Self {
+    pub(super) fn new(
+        tag: Tag,
+        least: Least,
+        occasion: &Occasion<'_>,
+        looks: u64,
+        news: u64,
+    ) -> Self {
         Self {
             body: None,
             gzip: None,
@@ -130,7 +147,7 @@ impl Kept {
             life: occasion.life,
             looks,
             news,
-            as_of: (occasion.beats, None),
+            least,
         }
     }
 }
