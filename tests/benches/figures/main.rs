@@ -1,7 +1,7 @@
 //! The eleven figures: what Vitrina measures beside what limits it, in one table.
 //!
-//! `scripts/bench` builds everything and runs this; `scripts/bench 1 6` runs some figures, `--quick` fewer runs, to
-//! try. Each figure is a module whose doc says exactly what is measured and against what. Absolute figures move by
+//! `scripts/bench` builds everything and runs this; `scripts/bench 1 6` runs some figures, `--runs N` takes the
+//! median of so many runs, `--quick` runs fewer and shorter ones, to try. Each figure is a module whose doc says exactly what is measured and against what. Absolute figures move by
 //! 40 % between hours and machines: a limit is measured between the runs of what it limits, and ratios are quoted.
 #![expect(
     clippy::unwrap_used,
@@ -67,15 +67,26 @@ const FIGURES: [(&str, Figure); 11] = [
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let is_quick = args.iter().any(|arg| arg == "--quick");
+    let at = args.iter().position(|arg| arg == "--runs");
+    let runs = at.map(|at| args.get(at + 1).and_then(|runs| runs.parse().ok()));
+    if matches!(runs, Some(None | Some(0))) {
+        eprintln!("--runs wants a number of runs, such as --runs 1");
+        return ExitCode::from(2);
+    }
+    let runs = runs.flatten();
     // `cargo bench` adds a word of its own.
-    let wanted: Vec<&String> = args.iter().filter(|a| !a.starts_with("--")).collect();
+    let is_figure = |(place, arg): &(usize, &String)| {
+        !arg.starts_with("--") && at.is_none_or(|at| *place != at + 1)
+    };
+    let wanted = args.iter().enumerate().filter(is_figure);
+    let wanted: Vec<&String> = wanted.map(|(_, arg)| arg).collect();
     let is_known = |name: &&String| FIGURES.iter().any(|(known, _)| known == name);
     if let Some(unknown) = wanted.iter().find(|name| !is_known(name)) {
-        eprintln!("there is no figure {unknown}: 1 to 11 are, and --quick");
+        eprintln!("there is no figure {unknown}: 1 to 11 are, --quick and --runs N");
         return ExitCode::from(2);
     }
     let plan = Plan {
-        runs: if is_quick { 2 } else { 5 },
+        runs: runs.unwrap_or(if is_quick { 2 } else { 5 }),
         is_quick,
     };
     let mut table = Table::default();
