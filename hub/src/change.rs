@@ -16,9 +16,6 @@ use vitrina_shared::{Barcode, HoldId, HubLife, Money, ReplicaId, ShopId, TimeMs}
 /// What a shop's file says of a barcode, shown only where the catalogue is silent.
 pub(crate) use vitrina_shared::movement::Words;
 
-/// So long a shop that is open may take to answer a hold.
-const ANSWER_MS: i64 = 30 * 60_000;
-
 /// Where the feed stands after a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FeedHead {
@@ -176,11 +173,11 @@ impl ShopRow {
         freshness::confidence(heard, &hours, now, offset_ms(&tz, now))
     }
 
-    /// Until when it should answer what it is asked at `at`: so long after it, the time when it is shut not counted.
-    pub(crate) fn answer_by(&self, at: TimeMs) -> TimeMs {
+    /// Until when it should answer what it is asked at `at`: within so long, the time when it is shut not counted.
+    pub(crate) fn answer_by(&self, at: TimeMs, within_ms: i64) -> TimeMs {
         let (hours, tz) = self.hours();
         let offset_ms = offset_ms(&tz, at);
-        let local = hours.after(at.plus(offset_ms), ANSWER_MS);
+        let local = hours.after(at.plus(offset_ms), within_ms);
         local.plus(-offset_ms)
     }
 }

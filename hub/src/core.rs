@@ -168,6 +168,7 @@ impl Core {
         };
         store.listen(Box::new(move |head, changes| told.hear(head, changes)));
         store.promise(config.holds.policy());
+        store.answer_within(config.holds.answer_within.as_millis());
         let known = Arc::clone(&view);
         store.ask_of_goods(Box::new(move |barcode| {
             let view = known.get();

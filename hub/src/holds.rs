@@ -1,4 +1,5 @@
-//! Holds beside the store: how much may be held, who waits for a shop's word, the clock that lets go what is over.
+//! Holds beside the store: how much may be held, who waits for a shop's word, the clock that lets go what is over and asks
+//! other shops where one does not answer.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,15 +7,16 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::sync::watch;
+use vitrina_host::config::Period;
 use vitrina_host::sign;
 use vitrina_shared::HoldId;
-use vitrina_shared::hold::{Caps, MAX_CALLER_BYTES, Policy, Promise};
+use vitrina_shared::hold::{ANSWER_MS, Caps, MAX_CALLER_BYTES, Policy, Promise};
 
 use crate::core::Core;
 
-/// How often the clock looks for holds whose time is over.
+/// How often the clock looks for holds whose time is over, and for shops that have not answered in time.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// So many are let go in one transaction.
+/// So many of each in one transaction.
 const AT_ONCE: usize = 200;
 
 /// `[holds]` of `hub.toml`.
@@ -29,6 +31,8 @@ pub(crate) struct HoldSettings {
     pub(crate) stale: Promise,
     /// What is promised of a shop that was never heard from in this life of the hub.
     pub(crate) unknown: Promise,
+    /// How long a shop may take for its answer, in its opening hours; then the next one is asked.
+    pub(crate) answer_within: Period,
 }
 
 impl Default for HoldSettings {
@@ -39,6 +43,7 @@ impl Default for HoldSettings {
             per_key: caps.caller.unwrap_or(0),
             stale: policy.stale,
             unknown: policy.unknown,
+            answer_within: Period::from_millis(ANSWER_MS.unsigned_abs()),
         }
     }
 }
@@ -130,25 +135,25 @@ impl Drop for Watch {
     }
 }
 
-/// Lets go what is over, for as long as the server runs.
-pub(crate) async fn keep_expiring(core: Arc<Core>) {
+/// Lets go what is over and asks the next shop, for as long as the server runs.
+pub(crate) async fn keep_time(core: Arc<Core>) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = expire(&core).await {
+        if let Err(error) = look(&core).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "holds whose time is over were not let go; trying again"
+                "holds whose time is over, or whose shops do not answer, were not looked at; trying again"
             );
         }
     }
 }
 
-/// Lets go every hold whose time is over.
-async fn expire(core: &Core) -> Result<(), crate::store::StoreError> {
+/// Looks at every hold of which something is due.
+async fn look(core: &Core) -> Result<(), crate::store::StoreError> {
     while { core.store.next_hold_due().await? }.is_some_and(|due| due <= core.now()) {
-        if core.store.expire_holds(AT_ONCE).await? == 0 {
+        if core.store.keep_time(AT_ONCE).await? == 0 {
             return Ok(());
         }
     }

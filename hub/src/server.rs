@@ -121,7 +121,7 @@ pub(crate) async fn run(
     let hub = Arc::new(Hub::new(core, view));
     hub.view.look(hub.core.now());
     let clock = tokio::spawn(keep_looking(Arc::clone(&hub)));
-    let expiry = tokio::spawn(holds::keep_expiring(Arc::clone(&hub.core)));
+    let expiry = tokio::spawn(holds::keep_time(Arc::clone(&hub.core)));
     let limits = &hub.core.config.limits;
     let doorman = Doorman::new(limits.connections, limits.connections_per_address);
     let Listeners { api, tls, metrics } = listeners;

@@ -20,7 +20,10 @@ pub use answer::{
 };
 pub use grant::{Caps, Holding, Offer, Policy, Promise, PromiseError, Refusal, grant, promisable};
 pub use leg::{Leg, MAX_CALLER_BYTES, MAX_ORDER_BYTES, Purpose, RETURN_MS, Terms};
-pub use settle::{Act, Known, NotOpen, expire, extend, is_open, release, settle, word};
+pub use settle::{
+    ANSWER_MS, ASK_AGAIN_MS, Act, Known, NotOpen, expire, extend, is_open, is_unanswered, release,
+    settle, word,
+};
 pub use side::{DeclineReason, HubSide, HubState, ShopSide};
 pub use source::{Candidate, Choice, Wanted, Why, choose};
 pub use state::{Duty, Effect, Facts, Merged, Word, WorkKind, effect, held};

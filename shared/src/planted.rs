@@ -43,6 +43,7 @@ pub const ALL: &[&str] = &[
     "nobody_puts_it_back",
     "a_bought_leg_ends_no_other",
     "a_bought_hold_is_released",
+    "a_kept_piece_is_looked_for_elsewhere",
     "granted_before_the_legs_are_back",
     "held_pieces_are_granted_again",
     "safety_stock_is_granted",

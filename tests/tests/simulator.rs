@@ -171,6 +171,7 @@ fn the_real_hub_keeps_every_promise_about_holds() {
         "hold_released",
         "hold_extended",
         "re_sourced",
+        "asked_next",
         "returned",
         "leg_scanned",
         "shipped",

@@ -97,10 +97,10 @@ impl Lab {
         ended(&ending.expect("its store"))
     }
 
-    /// Lets go what is over.
+    /// Lets go what is over, and asks other shops for what nobody answers.
     pub fn expire(&self) {
         let store = &self.core().store;
-        let expired = self.runtime.block_on(store.expire_holds(HOLDS));
+        let expired = self.runtime.block_on(store.keep_time(HOLDS));
         expired.expect("its store");
     }
 

@@ -17,7 +17,8 @@ const CONFLICTS: &str = "SELECT shop.name, q.id, q.at, q.message, q.file, q.line
 const BOOKS: &str = "SELECT shop.name, a.at, a.found FROM alert AS a JOIN shop ON shop.id = a.shop ORDER BY shop.name";
 
 // The condition is that of the index: without it every leg there ever was would be read.
-const ASKED: &str = "SELECT l.id, l.hold, shop.name, b.text, l.number, l.created_at FROM leg AS l \
+const ASKED: &str = "SELECT l.id, l.hold, shop.name, b.text, l.number, l.created_at, \
+    (SELECT min(created_at) FROM leg WHERE hold = l.hold) FROM leg AS l \
     JOIN shop ON shop.id = l.shop JOIN barcode AS b ON b.id = l.barcode \
     WHERE l.hub = 0 AND l.side IN (0, 2) AND l.side = 0 AND l.purpose = 1 AND l.comes_from IS NULL \
     ORDER BY l.created_at, l.id LIMIT 5000";
@@ -37,6 +38,8 @@ pub(crate) struct Asked {
     pub(crate) order: String,
     /// Since when, by the hub's clock.
     pub(crate) at: TimeMs,
+    /// Since when its order waits, be it for other shops that did not answer.
+    pub(crate) ordered_at: TimeMs,
 }
 
 /// Every web order that a shop has not answered, the oldest first.
@@ -54,6 +57,7 @@ pub(super) fn asked(conn: &Connection) -> Result<Vec<Asked>, StoreError> {
             barcode: row.get(3)?,
             order: row.get(4)?,
             at: TimeMs(row.get(5)?),
+            ordered_at: TimeMs(row.get(6)?),
         });
     }
     Ok(list)

@@ -11,6 +11,7 @@ mod place;
 mod row;
 mod settle;
 mod tell;
+mod unanswered;
 mod work;
 
 pub(crate) use destination::{Destination, Sending};
@@ -32,6 +33,7 @@ use vitrina_shared::hold::Policy;
 use vitrina_shared::{HoldId, ShopId, TimeMs};
 
 use super::safety::BarcodesOf;
+use super::sqlite::Txn;
 use super::{Store, StoreError};
 
 const FORGET_RETURNS: &str = "DELETE FROM legs_returned";
@@ -117,17 +119,31 @@ impl Store {
         }
     }
 
-    /// Ends at most so many holds whose time is over; how many there were.
-    pub(crate) async fn expire_holds(&self, most: usize) -> Result<usize, StoreError> {
+    /// How long a shop may take for its answer.
+    pub(crate) fn answer_within(&self, ms: i64) {
         match self {
-            Self::Sqlite(store) => store.write(move |txn| end::expire(txn, most)).await,
+            Self::Sqlite(store) => store.answer_within(ms),
         }
     }
 
-    /// When the next hold is over.
-    pub(crate) async fn next_hold_due(&self) -> Result<Option<TimeMs>, StoreError> {
+    /// Ends at most so many holds whose time is over, then looks for another shop for at most so many legs that were not
+    /// answered in time; how many of both there were.
+    pub(crate) async fn keep_time(&self, most: usize) -> Result<usize, StoreError> {
+        let both =
+            move |txn: &mut Txn<'_>| Ok(end::expire(txn, most)? + unanswered::go_on(txn, most)?);
         match self {
-            Self::Sqlite(store) => store.read(tell::due).await,
+            Self::Sqlite(store) => store.write(both).await,
+        }
+    }
+
+    /// When the next hold is over, or another shop is looked for.
+    pub(crate) async fn next_hold_due(&self) -> Result<Option<TimeMs>, StoreError> {
+        let both = |conn: &Connection| {
+            let (over, late) = (tell::due(conn)?, unanswered::next(conn)?);
+            Ok(over.into_iter().chain(late).min())
+        };
+        match self {
+            Self::Sqlite(store) => store.read(both).await,
         }
     }
 

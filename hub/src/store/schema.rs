@@ -49,4 +49,9 @@ pub(super) const STEPS: &[Step] = &[
         name: "destinations",
         sql: include_str!("../../migrations/1008_destinations.sql"),
     },
+    Step {
+        number: 1_009,
+        name: "unanswered",
+        sql: include_str!("../../migrations/1009_unanswered.sql"),
+    },
 ];

@@ -9,7 +9,7 @@ use foldhash::{HashMap, HashMapExt};
 use rusqlite::{Connection, OptionalExtension, params};
 use vitrina_host::db::{Db, Group, Hooks, Settings, Vfs};
 use vitrina_host::output::Lang;
-use vitrina_shared::hold::Policy;
+use vitrina_shared::hold::{ANSWER_MS, Policy};
 use vitrina_shared::safety::SafetyStock;
 use vitrina_shared::{Barcode, HubLife, TimeMs};
 
@@ -53,6 +53,7 @@ struct Shared {
     barcodes_of: OnceLock<BarcodesOf>,
     lang: OnceLock<Lang>,
     policy: OnceLock<Policy>,
+    answer_within_ms: OnceLock<i64>,
     barcodes: RwLock<HashMap<Box<str>, i64>>,
     outside: Outside,
     /// The rules of safety stock.
@@ -121,6 +122,7 @@ impl SqliteStore {
             barcodes_of: OnceLock::new(),
             lang: OnceLock::new(),
             policy: OnceLock::new(),
+            answer_within_ms: OnceLock::new(),
             barcodes: RwLock::new(HashMap::new()),
             outside: Outside::default(),
             safety: RwLock::default(),
@@ -212,6 +214,11 @@ impl SqliteStore {
     /// What is promised of a shop that is not heard from; what is said first stays.
     pub(super) fn promise(&self, policy: Policy) {
         let _ = self.shared.policy.set(policy);
+    }
+
+    /// How long a shop may take for its answer; what is said first stays.
+    pub(super) fn answer_within(&self, ms: i64) {
+        let _ = self.shared.answer_within_ms.set(ms);
     }
 
     /// Where its time and its lots come from.
@@ -441,6 +448,12 @@ impl Txn<'_> {
     /// What is promised of a shop that is not heard from.
     pub(super) fn policy(&self) -> Policy {
         self.shared.policy.get().copied().unwrap_or_default()
+    }
+
+    /// How long a shop may take for its answer, in its opening hours.
+    pub(super) fn answer_within_ms(&self) -> i64 {
+        let said = self.shared.answer_within_ms.get().copied();
+        said.unwrap_or(ANSWER_MS)
     }
 
     /// The number of a barcode; a new one gets the next.

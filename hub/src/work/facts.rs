@@ -83,7 +83,8 @@ pub(super) fn of_orders(
         if waited <= alerts.unanswered_after.as_millis() {
             continue;
         }
-        let is_high = waited > alerts.director_after.as_millis();
+        let of_order = shop.open_ms(order.ordered_at, look.now);
+        let is_high = of_order > alerts.director_after.as_millis();
         let evidence = json!({
             "order": order.order,
             "hold": order.hold,

@@ -5,6 +5,12 @@ use super::side::{HubState, ShopSide};
 use super::state::{Duty, Facts, Merged, Word, WorkKind, effect};
 use crate::{LegId, TimeMs, planted};
 
+/// So long a shop may take for its answer, in its opening hours, unless the hub's settings say otherwise.
+pub const ANSWER_MS: i64 = 30 * 60_000;
+
+/// Where nobody else could be asked for an unanswered leg, it is tried again after so long.
+pub const ASK_AGAIN_MS: i64 = 5 * 60_000;
+
 /// A leg with what the movements say about it.
 pub type Known<'a> = (&'a Leg, Facts);
 
@@ -57,6 +63,15 @@ fn has_reached_its_buyer(leg: &Leg, legs: &[Known<'_>]) -> bool {
 /// Whether a hold asks this leg's shop for something: the one leg that its state follows. At most one is.
 pub fn is_open(leg: &Leg, legs: &[Known<'_>]) -> bool {
     leg.is_requested() && !is_passed_on(leg, legs)
+}
+
+/// Whether another shop may be asked instead of this leg's, which has not answered in time. What travels there is not
+/// looked for elsewhere.
+pub fn is_unanswered(leg: &Leg, legs: &[Known<'_>]) -> bool {
+    let is_silent =
+        leg.shop == ShopSide::None || planted::is("a_kept_piece_is_looked_for_elsewhere");
+    let is_asked = is_open(leg, legs) && leg.terms.comes_from.is_none();
+    is_asked && is_silent && !legs.iter().any(is_bought)
 }
 
 /// Whether the hub still has to end this leg when the hold ends: its piece has not come to where it travels.

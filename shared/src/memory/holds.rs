@@ -43,6 +43,8 @@ pub(super) struct Holds {
     /// Each leg, with the place of its last change.
     legs: BTreeMap<LegId, (Leg, u64)>,
     by_hold: BTreeMap<HoldId, Vec<LegId>>,
+    /// When another shop is looked for, where a leg is not answered.
+    next_at: BTreeMap<LegId, TimeMs>,
     pos: u64,
     /// The shops that have returned their legs to this life.
     returned: BTreeSet<ShopId>,
@@ -65,6 +67,8 @@ impl Holds {
         if !legs.contains(&leg.id) {
             legs.push(leg.id);
         }
+        let answer_by = leg.terms.created_at.plus(hold::ANSWER_MS);
+        self.next_at.entry(leg.id).or_insert(answer_by);
         self.legs.insert(leg.id, (leg, self.pos));
     }
 
@@ -286,12 +290,32 @@ impl Hub {
         Ok(())
     }
 
-    /// Lets go what is over.
+    /// Lets go what is over, and asks other shops for what nobody answers.
     pub fn expire(&mut self, bits: Bits<'_>) {
         let holds: Vec<HoldId> = self.holds.by_hold.keys().copied().collect();
-        for id in holds {
-            let legs = hold::expire(&borrowed(&self.known(id)), self.now);
+        for id in &holds {
+            let legs = hold::expire(&borrowed(&self.known(*id)), self.now);
             self.end(&legs, HubState::Expired, bits);
+        }
+        for id in holds {
+            let known = self.known(id);
+            let legs = borrowed(&known);
+            let is_late = |leg: &Leg| self.holds.next_at[&leg.id] <= self.now;
+            let mut late = legs.iter().map(|(leg, _)| *leg);
+            let late = late.find(|leg| hold::is_unanswered(leg, &legs) && is_late(leg));
+            if let Some(late) = late {
+                self.ask_next(late.id, bits);
+            }
+        }
+    }
+
+    /// Asks another shop for a leg that is not answered; where there is none, later.
+    fn ask_next(&mut self, late: LegId, bits: Bits<'_>) {
+        if self.open_next(late, bits) {
+            self.end(&[late], HubState::Ended, bits);
+        } else {
+            let again = self.now.plus(hold::ASK_AGAIN_MS);
+            self.holds.next_at.insert(late, again);
         }
     }
 

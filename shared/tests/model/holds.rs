@@ -7,7 +7,8 @@ use crate::common::{barcode, shop};
 use proptest::prelude::*;
 use vitrina_shared::hold::{
     Act, DeclineReason, Facts, HubSide, HubState, Known, Leg, Merged, Purpose, RETURN_MS, ShopSide,
-    Terms, Word, WorkKind, effect, expire, extend, held, is_open, release, settle, word,
+    Terms, Word, WorkKind, effect, expire, extend, held, is_open, is_unanswered, release, settle,
+    word,
 };
 use vitrina_shared::{HoldId, LegId, MovementId, Qty, TimeMs};
 
@@ -501,6 +502,25 @@ fn who_never_said_that_a_bought_piece_left_is_let_go_when_its_time_is_over() {
     let late = (leg(1, HubState::Expired, sides()[3]), after(Merged::Counts));
     let mut legs = [late, (there, after(Merged::Counts))];
     assert_eq!(settled(&mut legs), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn another_shop_is_asked_only_instead_of_one_that_is_silent_and_asked_still() {
+    let may = |legs: &[(Leg, Facts)]| is_unanswered(&legs[0].0, &known(legs));
+    let of = |state, side| (leg(1, state, side), Facts::default());
+    for side in sides() {
+        let is_silent = side == ShopSide::None;
+        assert_eq!(may(&[of(HubState::Requested, side)]), is_silent, "{side:?}");
+    }
+    for over in [HubState::Ended, HubState::Expired, HubState::Released] {
+        assert!(!may(&[of(over, ShopSide::None)]), "{over:?}");
+    }
+    let silent = of(HubState::Requested, ShopSide::None);
+    let bought = (leg(2, HubState::Ended, sides()[5]), after(Merged::NotYet));
+    assert!(!may(&[silent.clone(), bought]), "the buyer has it");
+    let mut travels = silent;
+    travels_from(&mut travels.0, 2);
+    assert!(!may(&[travels]), "the piece comes here");
 }
 
 #[test]

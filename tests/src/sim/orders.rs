@@ -223,7 +223,8 @@ impl World {
     pub(super) fn place_order(&mut self, order: Order) -> Result<Option<HoldId>, Broken> {
         self.wind_clocks();
         let id = HoldId::of(&order.caller, &order.idempotency_key);
-        let was_known = self.hub.hold(id).is_some();
+        // Of a hold whose only leg ended before it was answered there is no word.
+        let was_known = self.hub.legs().iter().any(|(leg, _)| leg.terms.hold == id);
         let placed = self.hub.place(&order, &mut self.names);
         if let Err(refusal) = &placed {
             self.check_offered(&order, *refusal)?;

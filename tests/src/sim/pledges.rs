@@ -255,6 +255,14 @@ impl World {
             if is_new && legs.len() > 1 {
                 self.note("re_sourced", format_args!("{id} {}", leg.terms.shop));
             }
+            let was_asked = |(other, _): &&&(Leg, Facts)| {
+                let before = self.orders.seen.get(&other.id);
+                let is_silent = other.hub.state == HubState::Ended && other.shop == ShopSide::None;
+                is_silent && before.is_some_and(|old| old.state == HubState::Requested)
+            };
+            if is_new && legs.iter().find(was_asked).is_some() {
+                self.note("asked_next", format_args!("{id} {}", leg.terms.shop));
+            }
             let is_opened = !self.orders.ever.contains(&leg.id);
             if is_opened && leg.is_requested() && leg.shop == ShopSide::None {
                 let all = self.stood();

@@ -63,6 +63,7 @@ pub const BRANCHES: &[&str] = &[
     "file_names_order",
     "shipped",
     "re_sourced",
+    "asked_next",
     "returned",
     "parcel_sent",
     "parcel_came",

@@ -115,7 +115,10 @@ impl<'h, 't> Hand<'h, 't> {
         if let Some(ordered) = &leg.terms.ordered {
             self.txn.barcode_id(ordered.as_str())?;
         }
+        let within_ms = self.txn.answer_within_ms();
+        let place = self.shop(shop)?;
         let mut stored = Stored {
+            answer_by: Some(place.row.answer_by(leg.terms.created_at, within_ms)),
             leg,
             shop,
             barcode,

@@ -17,7 +17,7 @@ macro_rules! legs {
         concat!(
             "SELECT l.id, l.hold, s.name, b.text, o.text, l.qty, l.number, l.caller, l.purpose, l.created_at, \
              l.allow_variant, l.comes_from, l.hub, l.expires_at, l.side, l.side_at, l.reason, l.movement, l.opened, \
-             l.pos, l.merged, l.arrival, l.held, l.unchecked, l.shop, l.barcode, l.rejected FROM leg AS l \
+             l.pos, l.merged, l.arrival, l.held, l.unchecked, l.shop, l.barcode, l.rejected, l.answer_by FROM leg AS l \
              JOIN shop AS s ON s.id = l.shop JOIN barcode AS b ON b.id = l.barcode \
              LEFT JOIN barcode AS o ON o.id = l.ordered WHERE ",
             $rest
@@ -36,8 +36,8 @@ const OF_MOVEMENT: &str = legs!("l.movement = ?1");
 const OF_ARRIVAL: &str = legs!("l.arrival = ?1");
 const WRITE: &str = "INSERT INTO leg (id, hold, shop, barcode, ordered, qty, number, caller, purpose, created_at, \
     allow_variant, comes_from, hub, expires_at, side, side_at, reason, movement, opened, pos, merged, arrival, held, \
-    unchecked, rejected) VALUES (?1, ?2, ?3, ?4, (SELECT id FROM barcode WHERE text = ?5), ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
-    ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25) \
+    unchecked, rejected, answer_by, next_at) VALUES (?1, ?2, ?3, ?4, (SELECT id FROM barcode WHERE text = ?5), ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
+    ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, iif(?12 IS NULL, ?26, NULL)) \
     ON CONFLICT (id) DO UPDATE SET hub = excluded.hub, expires_at = excluded.expires_at, side = excluded.side, \
     side_at = excluded.side_at, reason = excluded.reason, movement = excluded.movement, pos = excluded.pos, \
     merged = excluded.merged, arrival = excluded.arrival, held = excluded.held, unchecked = excluded.unchecked";
@@ -70,6 +70,8 @@ pub(super) struct Stored {
     pub(super) unchecked: Option<u64>,
     /// Why other shops were not chosen: JSON.
     pub(super) rejected: Option<String>,
+    /// Until when its shop should answer.
+    pub(super) answer_by: Option<TimeMs>,
 }
 
 impl Stored {
@@ -141,6 +143,7 @@ fn read(row: &Row<'_>) -> Result<Stored, StoreError> {
         shop: row.get(24)?,
         barcode: row.get(25)?,
         rejected: row.get(26)?,
+        answer_by: row.get::<_, Option<i64>>(27)?.map(TimeMs),
     })
 }
 
@@ -272,6 +275,7 @@ pub(super) fn write(conn: &Connection, stored: &Stored) -> Result<(), StoreError
         stored.held,
         stored.unchecked.map(u64::cast_signed),
         stored.rejected,
+        stored.answer_by.map(|at| at.0),
     ])?;
     Ok(())
 }

@@ -70,7 +70,7 @@ fn set_due(hand: &Hand<'_, '_>, id: HoldId, legs: &[Stored]) -> Result<(), Store
 }
 
 /// Opens a leg at the best other shop; whether there is one. Why each other one was not taken is kept.
-fn open_next(hand: &mut Hand<'_, '_>, after: LegId) -> Result<bool, StoreError> {
+pub(super) fn open_next(hand: &mut Hand<'_, '_>, after: LegId) -> Result<bool, StoreError> {
     let stored = row::the(hand.txn.conn, after)?;
     let terms = &stored.leg.terms;
     let search = Search::of(hand, terms, None)?;

@@ -96,13 +96,8 @@ pub(super) fn one(conn: &Connection, id: HoldId) -> Result<Option<HoldRow>, Stor
     // Where a leg ended before it was answered nobody keeps the piece.
     let word = hold::word(&known(&legs)).unwrap_or(Word::Declined);
     let current = current(&legs);
-    let answer_by = match legs.get(current) {
-        Some(stored) if word == Word::Requested => {
-            let shop = shops::of_index(conn, stored.shop)?;
-            Some(shop.answer_by(stored.leg.terms.created_at))
-        }
-        _ => None,
-    };
+    let asked = legs.get(current).filter(|_| word == Word::Requested);
+    let answer_by = asked.and_then(|stored| stored.answer_by);
     let rejected: Option<String> = conn
         .prepare_cached(REJECTED)?
         .query_row([id.0], |row| row.get(0))
