@@ -16,7 +16,8 @@ async fn order(chain: &Chain, shop: &str) -> String {
             .call(Method::POST, path, &chain.website, Some(&wanted), &headers)
             .await;
         if reply.status == StatusCode::CREATED {
-            Ok(reply.body["id"].as_str().expect("an id").to_owned())
+            let id = reply.body.get("id").and_then(Value::as_str);
+            Ok(id.expect("an id").to_owned())
         } else {
             Err(reply)
         }
@@ -28,7 +29,8 @@ async fn order(chain: &Chain, shop: &str) -> String {
 async fn hold_is(chain: &Chain, hold: &str, shop: &str, state: &str) -> Value {
     until(&format!("the hold to be {state} at {shop}"), || async {
         let body = chain.get(&format!("/v1/holds/{hold}")).await.body;
-        if [&body["shop"], &body["state"]] == [&json!(shop), &json!(state)] {
+        let is = |name: &str, value: &str| body.get(name) == Some(&json!(value));
+        if is("shop", shop) && is("state", state) {
             Ok(body)
         } else {
             Err(body)
@@ -41,10 +43,8 @@ async fn hold_is(chain: &Chain, hold: &str, shop: &str, state: &str) -> Value {
 async fn is_asked_for(shop: &Shop, orders: usize) {
     until(&format!("{orders} orders at the shop"), || async {
         let list = shop.cli(&["hold", "list", "--json"]).ok().json();
-        if list["items"]
-            .as_array()
-            .is_some_and(|items| items.len() == orders)
-        {
+        let items = list.get("items").and_then(Value::as_array);
+        if items.is_some_and(|items| items.len() == orders) {
             Ok(())
         } else {
             Err(list)

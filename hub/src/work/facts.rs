@@ -561,6 +561,7 @@ mod tests {
             barcode: "1".into(),
             order: "1024".into(),
             at: NOON.plus(-minutes_ago * MINUTE),
+            ordered_at: NOON.plus(-minutes_ago * MINUTE),
         };
         let said = |shop: &KnownShop, minutes_ago: i64| -> Vec<(Kind, Level)> {
             let look = Look {
