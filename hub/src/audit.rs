@@ -91,6 +91,16 @@ pub(crate) enum What {
     WebhookAdd,
     /// A receiver of webhooks was taken away.
     WebhookRemove,
+    /// A piece is held because somebody other than a website said so.
+    HoldPlace,
+    /// Somebody let a hold go.
+    HoldRelease,
+    /// Somebody keeps a hold longer.
+    HoldExtend,
+    /// Somebody had an order's piece sent to another shop.
+    HoldTransfer,
+    /// A shop was asked to send a piece to another.
+    TransferRequest,
 }
 
 impl What {
@@ -124,6 +134,11 @@ impl What {
             Self::AlertOwnerRemove => "alert_owner_remove",
             Self::WebhookAdd => "webhook_add",
             Self::WebhookRemove => "webhook_remove",
+            Self::HoldPlace => "hold_place",
+            Self::HoldRelease => "hold_release",
+            Self::HoldExtend => "hold_extend",
+            Self::HoldTransfer => "hold_transfer",
+            Self::TransferRequest => "transfer_request",
         }
     }
 }

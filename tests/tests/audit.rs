@@ -4,9 +4,10 @@ use std::path::Path;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use vitrina_tests::{Chain, until};
+use vitrina_tests::{Chain, Keeper, until};
 
 const RING: &str = "2000018987155";
+const TWIN: &str = "2000018987162";
 
 /// The whole list, the oldest first.
 fn list(chain: &Chain) -> Vec<Value> {
@@ -141,6 +142,78 @@ async fn who_changed_what_is_told_in_order_with_the_name_of_the_key() {
         )
         .expect("a record");
     assert_eq!(last, "backup");
+}
+
+/// A command about holds, twice: the second time it has nothing to do.
+fn twice(chain: &Chain, command: &[&str]) -> Value {
+    let command = [command, &["--json"]].concat();
+    chain.cli(&command).ok();
+    chain.cli(&command).ok().json()
+}
+
+/// Head office asks for a piece to be moved, under one key, so often as it likes.
+async fn asked_by_call(chain: &Chain) {
+    let body = json!({"barcode": RING, "from": "S001", "to": "S002", "document": "T-2"});
+    let headers = [("idempotency-key", "t-2")];
+    for _ in 0..2 {
+        let path = "/v1/transfers";
+        let asked = chain
+            .call(Method::POST, path, &chain.office, Some(&body), &headers)
+            .await;
+        assert_eq!(asked.status, StatusCode::CREATED, "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_people_do_with_holds_is_told_once_and_a_websites_orders_are_not() {
+    let chain = Chain::start();
+    let _has_it = Keeper::open(&chain, "S001", &[], &[(RING, 5)]);
+    let _gets_it = Keeper::open(&chain, "S002", &[], &[(TWIN, 1)]);
+    let before = list(&chain).len();
+
+    let body = json!({"barcode": RING, "shop": "S001", "qty": 1, "order": "1023"});
+    let headers = [("idempotency-key", "1023")];
+    let (path, key) = ("/v1/holds", &chain.website);
+    let ordered = chain
+        .call(Method::POST, path, key, Some(&body), &headers)
+        .await;
+    assert_eq!(ordered.status, StatusCode::CREATED, "{ordered:?}");
+    let place = ["hold", "place", RING, "--order", "1024", "--key", "1024"];
+    let hold = twice(&chain, &[&place[..], &["--shop", "S001"]].concat());
+    let id = hold["id"].as_str().expect("an id");
+    chain.cli(&["hold", "extend", id, "--ttl", "2d"]).ok();
+    chain.cli(&["hold", "extend", id, "--ttl", "1h"]).ok();
+    twice(&chain, &["hold", "transfer", id, "--to", "S002"]);
+    twice(&chain, &["hold", "release", id]);
+    let ask = ["transfer", "request", RING, "--from", "S001", "--to"];
+    let more = ["S002", "--document", "T-1", "--key", "t-1"];
+    twice(&chain, &[&ask[..], &more[..]].concat());
+    asked_by_call(&chain).await;
+
+    let list = list(&chain).split_off(before);
+    assert_eq!(
+        told(&list),
+        [
+            "command line: hold_place S001",
+            "command line: hold_extend S001",
+            "command line: hold_transfer S001",
+            "command line: hold_release S001",
+            "command line: transfer_request S001",
+            "key office: transfer_request S001",
+        ]
+    );
+    let about = json!({"hold": id, "order": "1024", "barcode": RING, "qty": 1});
+    assert_eq!(first(&list, "hold_place")["detail"], about);
+    let until = first(&list, "hold_extend")["detail"]["until"].as_str();
+    assert!(until.is_some(), "{list:#?}");
+    let sent = &first(&list, "hold_transfer")["detail"];
+    assert_eq!((&sent["hold"], &sent["to"]), (&json!(id), &json!("S002")));
+    let asked = &first(&list, "transfer_request")["detail"];
+    assert_eq!(
+        (&asked["order"], &asked["to"]),
+        (&json!("T-1"), &json!("S002"))
+    );
+    chain.cli(&["audit", "verify"]).ok();
 }
 
 #[tokio::test]

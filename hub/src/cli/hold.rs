@@ -12,6 +12,7 @@ use vitrina_shared::{HoldId, Qty, ShopId};
 
 use super::query::view;
 use super::{Context, Usage};
+use crate::audit::By;
 use crate::error::ApiError;
 use crate::routes::holds::{ended, hold_json, not_placed, sent};
 use crate::store::{Ending, HoldFilter, HoldRow, NewHold, Placing};
@@ -124,15 +125,16 @@ pub(super) async fn run(verb: HoldVerb, mut context: Context<'_>) -> anyhow::Res
         }
         HoldVerb::Place(args) => place(args, context).await,
         HoldVerb::Release { id } => {
-            let ending = store.release_hold(id).await?;
+            let ending = store.release_hold(Some(By::CommandLine), id).await?;
             tell(&ended(ending)?, &mut context)
         }
         HoldVerb::Transfer { id, to } => {
-            let sending = store.send_hold(id, to).await?;
+            let sending = store.send_hold(Some(By::CommandLine), id, to).await?;
             tell(&sent(sending)?, &mut context)
         }
         HoldVerb::Extend { id, ttl } => {
-            let ending = store.extend_hold(id, ttl.as_millis()).await?;
+            let by = Some(By::CommandLine);
+            let ending = store.extend_hold(by, id, ttl.as_millis()).await?;
             tell(&ended(ending)?, &mut context)
         }
     }
@@ -251,7 +253,8 @@ async fn place(args: PlaceArgs, mut context: Context<'_>) -> anyhow::Result<Exit
         return Err(Usage("--order has 1 to 128 bytes".to_owned()).into());
     }
     let mut watch = context.core.watchers.watch(new.id());
-    let mut row = match context.core.store.place_hold(new).await? {
+    let store = &context.core.store;
+    let mut row = match store.place_hold(Some(By::CommandLine), new).await? {
         Placing::Placed(row) | Placing::Again(row) => row,
         other => {
             let refused = not_placed(other);

@@ -9,6 +9,7 @@ use vitrina_shared::{ShopId, TransferId};
 use super::hold::{self, text};
 use super::query::view;
 use super::{Context, Usage};
+use crate::audit::By;
 use crate::routes::holds::not_placed;
 use crate::routes::transfers::{
     MOVE_TTL_S, STATES, Wish, states_of, transfer_json, transfer_json_with, unknown,
@@ -113,7 +114,8 @@ async fn request(args: RequestArgs, mut context: Context<'_>) -> anyhow::Result<
         ttl_ms: args.ttl.map_or(MOVE_TTL_S * 1_000, Period::as_millis),
     };
     let new = wish.hold(hold::CALLER.into(), key.into()).map_err(Usage)?;
-    match context.core.store.place_hold(new).await? {
+    let store = &context.core.store;
+    match store.place_hold(Some(By::CommandLine), new).await? {
         Placing::Placed(row) | Placing::Again(row) => hold::tell(&row, &mut context),
         other => {
             let refused = not_placed(other);

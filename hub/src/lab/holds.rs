@@ -67,7 +67,9 @@ impl Lab {
             caps: Caps::default(),
             destination: None,
         };
-        let placed = self.runtime.block_on(self.core().store.place_hold(new));
+        let placed = self
+            .runtime
+            .block_on(self.core().store.place_hold(None, new));
         match placed.expect("its store") {
             Placing::Placed(row) | Placing::Again(row) => Ok(row.id),
             Placing::Refused(refused) => Err(refused.why),
@@ -82,7 +84,9 @@ impl Lab {
     ///
     /// [`NotOpen`]; a hold that is not known has no state.
     pub fn release(&self, id: HoldId) -> Result<(), NotOpen> {
-        let ending = self.runtime.block_on(self.core().store.release_hold(id));
+        let ending = self
+            .runtime
+            .block_on(self.core().store.release_hold(None, id));
         ended(&ending.expect("its store"))
     }
 
@@ -93,7 +97,7 @@ impl Lab {
     /// [`NotOpen`]; a hold that is not known has no state.
     pub fn extend(&self, id: HoldId, ttl_ms: i64) -> Result<(), NotOpen> {
         let store = &self.core().store;
-        let ending = self.runtime.block_on(store.extend_hold(id, ttl_ms));
+        let ending = self.runtime.block_on(store.extend_hold(None, id, ttl_ms));
         ended(&ending.expect("its store"))
     }
 

@@ -18,7 +18,7 @@ use vitrina_shared::stock::Channel;
 use crate::audit::By;
 use crate::error::{ApiError, Code};
 use crate::feed::Cursor;
-use crate::keys::Principal;
+use crate::keys::{Principal, Role};
 use crate::server::body::{PIECE_BYTES, made_while_taken};
 use crate::server::{Hub, Peer};
 use crate::view::json;
@@ -84,6 +84,12 @@ impl Ask {
             Some(principal) => By::Key(Arc::clone(&principal.name)),
             None => By::Hub,
         }
+    }
+
+    /// The same of what a person does. A website is none: its orders are holds, which name its key, and no records.
+    pub(crate) fn by_person(&self) -> Option<By> {
+        let caller = self.principal.as_ref()?;
+        (caller.role != Role::Website).then(|| self.by())
     }
 
     /// The name of the key that calls; empty where none was needed.

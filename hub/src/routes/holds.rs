@@ -58,7 +58,7 @@ pub(crate) struct Longer {
 pub(crate) async fn place(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
     let headers = ask.headers.clone();
     let idempotency_key = idempotency_key(&headers)?;
-    let caller = caller_of(ask.caller());
+    let (caller, by) = (caller_of(ask.caller()), ask.by_person());
     let order: Asked = ask.json().await?;
     let wait = Duration::from_millis(order.wait_ms).min(MAX_WAIT);
     let new = NewHold {
@@ -68,7 +68,7 @@ pub(crate) async fn place(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respo
     };
     // Before it is placed, so that no word is missed.
     let mut watch = hub.core.watchers.watch(new.id());
-    let (mut row, is_again) = match hub.core.store.place_hold(new).await? {
+    let (mut row, is_again) = match hub.core.store.place_hold(by, new).await? {
         Placing::Placed(row) => (row, false),
         Placing::Again(row) => (row, true),
         other => return Err(not_placed(other)),
@@ -140,15 +140,17 @@ pub(crate) async fn one(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respons
 
 /// Lets a hold go.
 pub(crate) async fn release(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
-    let ending = hub.core.store.release_hold(id_of(&ask.name)?).await?;
+    let (id, by) = (id_of(&ask.name)?, ask.by_person());
+    let ending = hub.core.store.release_hold(by, id).await?;
     answer(&hub, &ask.headers, &ended(ending)?)
 }
 
 /// Keeps a hold longer.
 pub(crate) async fn extend(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
-    let (headers, id) = (ask.headers.clone(), id_of(&ask.name));
+    let (headers, id, by) = (ask.headers.clone(), id_of(&ask.name), ask.by_person());
     let Longer { ttl_s } = ask.json().await?;
-    let ending = hub.core.store.extend_hold(id?, ttl_ms(ttl_s)?).await?;
+    let store = &hub.core.store;
+    let ending = store.extend_hold(by, id?, ttl_ms(ttl_s)?).await?;
     answer(&hub, &headers, &ended(ending)?)
 }
 
@@ -161,9 +163,9 @@ pub(crate) struct SentTo {
 
 /// Has the shop that keeps the piece send it to another: the hold goes with it.
 pub(crate) async fn transfer(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
-    let (headers, id) = (ask.headers.clone(), id_of(&ask.name));
+    let (headers, id, by) = (ask.headers.clone(), id_of(&ask.name), ask.by_person());
     let SentTo { to } = ask.json().await?;
-    let sending = hub.core.store.send_hold(id?, to).await?;
+    let sending = hub.core.store.send_hold(by, id?, to).await?;
     answer(&hub, &headers, &sent(sending)?)
 }
 

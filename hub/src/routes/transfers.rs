@@ -80,11 +80,11 @@ pub(crate) struct Asked {
 pub(crate) async fn request(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
     let headers = ask.headers.clone();
     let key = holds::idempotency_key(&headers)?;
-    let caller = caller_of(ask.caller());
+    let (caller, by) = (caller_of(ask.caller()), ask.by_person());
     let asked: Asked = ask.json().await?;
     let barcode = hub.view.find(&asked.barcode)?.barcode.clone();
     let new = wanted(asked, (caller, key), barcode)?;
-    let (row, is_again) = match hub.core.store.place_hold(new).await? {
+    let (row, is_again) = match hub.core.store.place_hold(by, new).await? {
         Placing::Placed(row) => (row, false),
         Placing::Again(row) => (row, true),
         other => return Err(holds::not_placed(other)),

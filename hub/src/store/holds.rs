@@ -11,6 +11,7 @@ mod place;
 mod row;
 mod settle;
 mod tell;
+mod told;
 mod unanswered;
 mod work;
 
@@ -35,6 +36,7 @@ use vitrina_shared::{HoldId, ShopId, TimeMs};
 use super::safety::BarcodesOf;
 use super::sqlite::Txn;
 use super::{Store, StoreError};
+use crate::audit::By;
 
 const FORGET_RETURNS: &str = "DELETE FROM legs_returned";
 const ADD_RETURN: &str = "INSERT INTO legs_returned (shop, life, at) VALUES (?1, ?2, ?3) \
@@ -87,35 +89,65 @@ impl Store {
     }
 
     /// Places a hold, on the numbers of the transaction that opens its leg; under a key that was used before it says how
-    /// that hold stands.
-    pub(crate) async fn place_hold(&self, new: NewHold) -> Result<Placing, StoreError> {
+    /// that hold stands. By nobody who is named, here and below: a website, whose orders are no records of the audit list.
+    pub(crate) async fn place_hold(
+        &self,
+        by: Option<By>,
+        new: NewHold,
+    ) -> Result<Placing, StoreError> {
         match self {
-            Self::Sqlite(store) => store.write(move |txn| place::place(txn, &new)).await,
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| place::place(txn, by.as_ref(), &new))
+                    .await
+            }
         }
     }
 
     /// Lets a hold go.
-    pub(crate) async fn release_hold(&self, id: HoldId) -> Result<Ending, StoreError> {
+    pub(crate) async fn release_hold(
+        &self,
+        by: Option<By>,
+        id: HoldId,
+    ) -> Result<Ending, StoreError> {
         match self {
-            Self::Sqlite(store) => store.write(move |txn| end::release(txn, id)).await,
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| end::release(txn, by.as_ref(), id))
+                    .await
+            }
         }
     }
 
     /// Has the shop that keeps a hold's piece send it to another.
-    pub(crate) async fn send_hold(&self, id: HoldId, to: ShopId) -> Result<Sending, StoreError> {
+    pub(crate) async fn send_hold(
+        &self,
+        by: Option<By>,
+        id: HoldId,
+        to: ShopId,
+    ) -> Result<Sending, StoreError> {
         match self {
             Self::Sqlite(store) => {
                 store
-                    .write(move |txn| destination::send(txn, id, &to))
+                    .write(move |txn| destination::send(txn, by.as_ref(), (id, &to)))
                     .await
             }
         }
     }
 
     /// Keeps a hold until so long from now.
-    pub(crate) async fn extend_hold(&self, id: HoldId, ttl_ms: i64) -> Result<Ending, StoreError> {
+    pub(crate) async fn extend_hold(
+        &self,
+        by: Option<By>,
+        id: HoldId,
+        ttl_ms: i64,
+    ) -> Result<Ending, StoreError> {
         match self {
-            Self::Sqlite(store) => store.write(move |txn| end::extend(txn, id, ttl_ms)).await,
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| end::extend(txn, by.as_ref(), (id, ttl_ms)))
+                    .await
+            }
         }
     }
 

@@ -9,6 +9,8 @@ use super::hand::Hand;
 use super::row::{self, Stored};
 use super::settle::known;
 use super::tell::{self, HoldRow};
+use super::told;
+use crate::audit::{By, What};
 use crate::change::Change;
 use crate::store::sqlite::Txn;
 use crate::store::{StoreError, shops};
@@ -58,21 +60,24 @@ pub(super) fn of_hold(conn: &Connection, hold: HoldId) -> Result<Option<Destinat
     found.map(read).transpose()
 }
 
-/// Says where a hold's piece is to go.
+/// Says where a hold's piece is to go; whether that is news.
 pub(super) fn set(
     txn: &Txn<'_>,
     hold: HoldId,
     (shop, is_stock): (u32, bool),
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let pos = txn.next_pos().cast_signed();
-    txn.conn
-        .prepare_cached(SET)?
-        .execute(params![hold.0, shop, is_stock, pos])?;
-    Ok(())
+    let mut statement = txn.conn.prepare_cached(SET)?;
+    let written = statement.execute(params![hold.0, shop, is_stock, pos])?;
+    Ok(written > 0)
 }
 
 /// The shop that keeps a hold's piece is told to send it; again is once, and another shop takes the place of the first.
-pub(super) fn send(txn: &mut Txn<'_>, id: HoldId, to: &ShopId) -> Result<Sending, StoreError> {
+pub(super) fn send(
+    txn: &mut Txn<'_>,
+    by: Option<&By>,
+    (id, to): (HoldId, &ShopId),
+) -> Result<Sending, StoreError> {
     let legs = row::of_hold(txn.conn, id)?;
     if legs.is_empty() {
         return Ok(Sending::Unknown);
@@ -89,13 +94,16 @@ pub(super) fn send(txn: &mut Txn<'_>, id: HoldId, to: &ShopId) -> Result<Sending
     let Some(keeper) = legs.iter().find(keeps) else {
         return Ok(Sending::NotOpen(NotOpen::Closed(hold::word(&all))));
     };
-    set(txn, id, (place.index, false))?;
+    let is_news = set(txn, id, (place.index, false))?;
     txn.change(Change::Leg {
         hold: id,
         shop: keeper.leg.terms.shop.clone(),
     });
-    let row = tell::one(txn.conn, id)?;
-    Ok(row.map_or(Sending::Unknown, Sending::Asked))
+    let Some(row) = tell::one(txn.conn, id)? else {
+        return Ok(Sending::Unknown);
+    };
+    told::add(txn, by.filter(|_| is_news), What::HoldTransfer, &row)?;
+    Ok(Sending::Asked(row))
 }
 
 /// Lets go of a piece that head office moved and that has come: it is stock. Whether something was written.

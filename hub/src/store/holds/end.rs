@@ -8,6 +8,8 @@ use super::hand::Hand;
 use super::row::{self, Stored};
 use super::settle::{known, settle};
 use super::tell::{self, HoldRow};
+use super::told;
+use crate::audit::{By, What};
 use crate::store::StoreError;
 use crate::store::sqlite::Txn;
 
@@ -25,7 +27,11 @@ pub(crate) enum Ending {
 }
 
 /// Lets a hold go; again: says how it stands.
-pub(super) fn release(txn: &mut Txn<'_>, id: HoldId) -> Result<Ending, StoreError> {
+pub(super) fn release(
+    txn: &mut Txn<'_>,
+    by: Option<&By>,
+    id: HoldId,
+) -> Result<Ending, StoreError> {
     let legs = row::of_hold(txn.conn, id)?;
     if legs.is_empty() {
         return Ok(Ending::Unknown);
@@ -34,13 +40,18 @@ pub(super) fn release(txn: &mut Txn<'_>, id: HoldId) -> Result<Ending, StoreErro
         Err(not_open) => Ok(Ending::NotOpen(not_open)),
         Ok(ending) => {
             end(txn, (id, &ending), HubState::Released)?;
-            done(txn.conn, id)
+            let by = by.filter(|_| !ending.is_empty());
+            done(txn, id, (by, What::HoldRelease))
         }
     }
 }
 
 /// Keeps a hold until so long from now, if that is later than before.
-pub(super) fn extend(txn: &mut Txn<'_>, id: HoldId, ttl_ms: i64) -> Result<Ending, StoreError> {
+pub(super) fn extend(
+    txn: &mut Txn<'_>,
+    by: Option<&By>,
+    (id, ttl_ms): (HoldId, i64),
+) -> Result<Ending, StoreError> {
     let legs = row::of_hold(txn.conn, id)?;
     if legs.is_empty() {
         return Ok(Ending::Unknown);
@@ -55,13 +66,16 @@ pub(super) fn extend(txn: &mut Txn<'_>, id: HoldId, ttl_ms: i64) -> Result<Endin
         expires_at: hand.now().plus(ttl_ms),
     };
     let is_live = |stored: &Stored| live.contains(&stored.leg.id);
+    let mut is_longer = false;
     for mut stored in legs.into_iter().filter(is_live) {
-        stored.leg.hub = stored.leg.hub.join(later);
+        let joined = stored.leg.hub.join(later);
+        is_longer |= joined != stored.leg.hub;
+        stored.leg.hub = joined;
         hand.put(&mut stored)?;
     }
     settle(&mut hand, id)?;
     hand.finish()?;
-    done(txn.conn, id)
+    done(txn, id, (by.filter(|_| is_longer), What::HoldExtend))
 }
 
 /// Ends at most so many holds whose time is over; how many there were.
@@ -97,7 +111,10 @@ fn end(
     hand.finish()
 }
 
-fn done(conn: &Connection, id: HoldId) -> Result<Ending, StoreError> {
-    let hold = tell::one(conn, id)?;
-    Ok(hold.map_or(Ending::Unknown, Ending::Done))
+fn done(txn: &Txn<'_>, id: HoldId, (by, what): (Option<&By>, What)) -> Result<Ending, StoreError> {
+    let Some(hold) = tell::one(txn.conn, id)? else {
+        return Ok(Ending::Unknown);
+    };
+    told::add(txn, by, what, &hold)?;
+    Ok(Ending::Done(hold))
 }

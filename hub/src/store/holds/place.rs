@@ -10,6 +10,8 @@ use super::destination::{self, Destination};
 use super::hand::Hand;
 use super::offer::{self, Search};
 use super::tell::{self, HoldRow};
+use super::told;
+use crate::audit::{By, What};
 use crate::store::sqlite::Txn;
 use crate::store::{StoreError, shops};
 
@@ -141,7 +143,25 @@ impl NewHold {
 }
 
 /// Places a hold.
-pub(super) fn place(txn: &mut Txn<'_>, new: &NewHold) -> Result<Placing, StoreError> {
+pub(super) fn place(
+    txn: &mut Txn<'_>,
+    by: Option<&By>,
+    new: &NewHold,
+) -> Result<Placing, StoreError> {
+    let placing = find_or_place(txn, new)?;
+    if let Placing::Placed(row) = &placing {
+        let is_stock = new.destination.as_ref().is_some_and(|to| to.is_stock);
+        let what = if is_stock {
+            What::TransferRequest
+        } else {
+            What::HoldPlace
+        };
+        told::add(txn, by, what, row)?;
+    }
+    Ok(placing)
+}
+
+fn find_or_place(txn: &mut Txn<'_>, new: &NewHold) -> Result<Placing, StoreError> {
     let (id, asked) = (new.id(), new.hash());
     let known: Option<Option<[u8; 32]>> = txn
         .conn
