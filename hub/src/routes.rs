@@ -287,9 +287,9 @@ fn transfers() -> Vec<Route> {
             ("shop", "only those that this shop sends or gets"),
             (
                 "state",
-                "in_transit, partial, received, damaged, other_than_sent, not_sent, cancelled; open: all for which somebody waits; all",
+                "requested (asked for, not sent yet), in_transit, partial, received, damaged, other_than_sent, not_sent, cancelled; open: all for which somebody waits; all",
             ),
-            ("older_than_s", "only what left more than so many seconds ago"),
+            ("older_than_s", "only what left, or was asked for, more than so many seconds ago"),
             LIMIT,
             CURSOR,
         ]),

@@ -80,7 +80,7 @@ pub(crate) use shops::CodeUse;
 pub(crate) use sqlite::Listener;
 pub(crate) use stick::{Lost, StickBases};
 pub(crate) use story::Story;
-pub(crate) use transfers::{TransferFilter, TransferRow};
+pub(crate) use transfers::{TransferEntry, TransferFilter, TransferRow, TransferState};
 pub(crate) use verify::{Checked, LOG_ADVICE, Problem};
 pub(crate) use work::WorkFilter;
 

@@ -1,8 +1,10 @@
 //! A transfer is its movements: what left one shop and came to another, under way in between, and what differs is said.
 
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use vitrina_shared::Kind;
+use vitrina_shared::hold::ShopSide;
 use vitrina_shared::movement::Details;
+use vitrina_shared::{Kind, TimeMs};
 use vitrina_tests::{Chain, Keeper, until};
 
 const RING: &str = "2000018987155";
@@ -290,4 +292,114 @@ async fn head_office_pages_through_transfers_and_asks_for_what_it_wants() {
     let shown = chain.cli(&["transfer", "show", id]);
     shown.ok();
     assert!(shown.stdout.contains("transfer_out"), "{}", shown.stdout);
+}
+
+/// Head office asks for a ring to be moved; the name of what keeps it.
+async fn ask(chain: &Chain, document: &str) -> String {
+    let body = json!({"barcode": RING, "from": "S001", "to": "S002", "document": document});
+    let headers = [("idempotency-key", document)];
+    let (path, key) = ("/v1/transfers", &chain.office);
+    let asked = chain
+        .call(Method::POST, path, key, Some(&body), &headers)
+        .await;
+    assert_eq!(asked.status, StatusCode::CREATED, "{asked:?}");
+    let id = asked.body.get("id").and_then(Value::as_str);
+    id.expect("an id").to_owned()
+}
+
+/// `document state` of each transfer that a query finds.
+async fn told(chain: &Chain, query: &str) -> Vec<String> {
+    let text = |one: &Value, name: &str| {
+        let text = one.get(name).and_then(Value::as_str);
+        text.unwrap_or("-").to_owned()
+    };
+    let found = transfers(chain, query).await;
+    let words = |one: &Value| format!("{} {}", text(one, "document"), text(one, "state"));
+    found.iter().map(words).collect()
+}
+
+#[tokio::test]
+async fn what_head_office_asks_for_is_one_transfer_from_its_asking_on() {
+    let chain = Chain::start();
+    let (mut from, mut to) = shops(&chain);
+    from.book(Kind::TransferOut, TWIN, -1, "out", &parcel("T-1"));
+    from.exchange();
+
+    let hold = ask(&chain, "M-1").await;
+
+    assert_eq!(told(&chain, "").await, ["M-1 requested", "T-1 in_transit"]);
+    let asked = transfers(&chain, "?state=requested&shop=S002").await;
+    let asked = asked.first().expect("a transfer");
+    assert_eq!(
+        [
+            &asked["id"],
+            &asked["from"],
+            &asked["to"],
+            &asked["holds"][0]
+        ],
+        [hold.as_str(), "S001", "S002", hold.as_str()]
+    );
+    let line = &asked["lines"][0];
+    assert_eq!(
+        (&line["barcode"], &line["asked"], &line["sent"]),
+        (&json!(RING), &json!(1), &json!(0))
+    );
+    assert!(asked["asked_at"].is_string() && asked["sent_at"].is_null());
+    let one = chain.office(&format!("/v1/transfers/{hold}")).await;
+    assert_eq!(
+        (&one.body["state"], &one.body["movements"]),
+        (&json!("requested"), &json!([]))
+    );
+    let listed = chain.cli(&["transfer", "list", "--state", "requested", "--json"]);
+    assert_eq!(listed.ok().json()["items"], json!([asked]));
+    let shown = chain.cli(&["transfer", "show", &hold]);
+    assert!(shown.ok().stdout.contains("requested"), "{shown:?}");
+
+    from.exchange();
+    let details = Details {
+        hold: hold.parse().ok(),
+        ..parcel("M-1")
+    };
+    let movement = from.book(Kind::TransferOut, RING, -1, "out M-1", &details);
+    let at = TimeMs(vitrina_host::clock::now_ms());
+    from.say(from.of(&hold), ShopSide::Moved { movement, at });
+    from.exchange();
+    assert_eq!(told(&chain, "").await, ["M-1 in_transit", "T-1 in_transit"]);
+    to.book(Kind::TransferIn, RING, 1, "in", &parcel("M-1"));
+    to.exchange();
+    assert_eq!(told(&chain, "").await, ["M-1 received", "T-1 in_transit"]);
+    let gone = chain.office(&format!("/v1/transfers/{hold}")).await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+    chain.cli(&["verify"]).ok();
+}
+
+#[tokio::test]
+async fn what_is_asked_for_is_found_among_what_is_under_way_and_let_go_by_its_name() {
+    let chain = Chain::start();
+    let (mut from, _to) = shops(&chain);
+    let first = ask(&chain, "M-1").await;
+    from.book(Kind::TransferOut, TWIN, -1, "out", &parcel("T-1"));
+    from.exchange();
+    ask(&chain, "M-2").await;
+
+    let mut paged = Vec::new();
+    let mut query = "?limit=1".to_owned();
+    loop {
+        let page = chain.office(&format!("/v1/transfers{query}")).await.body;
+        paged.push(page["items"][0]["document"].clone());
+        let Some(next) = page["next_cursor"].as_str() else {
+            break;
+        };
+        query = format!("?limit=1&cursor={next}");
+    }
+    assert_eq!(paged, ["M-2", "T-1", "M-1"]);
+    let of = async |query: &'static str| told(&chain, query).await.len();
+    assert_eq!(of("?state=open").await, 3);
+    assert_eq!(of("?state=in_transit").await, 1);
+    assert_eq!(of("?state=requested").await, 2);
+    assert_eq!(of("?older_than_s=3600").await, 0);
+    assert_eq!(of("?state=requested&older_than_s=3600").await, 0);
+
+    chain.cli(&["hold", "release", &first]).ok();
+    assert_eq!(told(&chain, "?state=requested").await, ["M-2 requested"]);
 }

@@ -14,7 +14,7 @@ use crate::routes::holds::not_placed;
 use crate::routes::transfers::{
     MOVE_TTL_S, STATES, Wish, states_of, transfer_json, transfer_json_with, unknown,
 };
-use crate::store::{Placing, TransferFilter, TransferRow};
+use crate::store::{Placing, TransferEntry, TransferFilter};
 
 /// So many transfers are read at once.
 const PAGE: usize = 1_000;
@@ -28,10 +28,10 @@ pub(super) enum TransferVerb {
         /// Only those that this shop sends or gets
         #[arg(long)]
         shop: Option<ShopId>,
-        /// Only those in this state, such as `in_transit` or `other_than_sent`; `open`: all for which somebody waits; `all`
+        /// Only those in this state, such as `requested` or `in_transit`; `open`: all for which somebody waits; `all`
         #[arg(long, default_value = "open")]
         state: String,
-        /// Only what left longer ago than this
+        /// Only what left, or was asked for, longer ago than this
         #[arg(long, value_name = "PERIOD")]
         older_than: Option<Period>,
         /// At most so many
@@ -81,13 +81,11 @@ pub(super) async fn run(verb: TransferVerb, mut context: Context<'_>) -> anyhow:
             older_than,
             limit,
         } => {
-            let (state, open) =
-                states_of(&state).ok_or_else(|| Usage(format!("--state is {STATES}")))?;
+            let state = states_of(&state).ok_or_else(|| Usage(format!("--state is {STATES}")))?;
             let now = context.core.now();
             let filter = TransferFilter {
                 shop,
                 state,
-                open,
                 sent_before: older_than.map(|period| now.plus(-period.as_millis())),
                 before: None,
                 limit,
@@ -126,7 +124,7 @@ async fn request(args: RequestArgs, mut context: Context<'_>) -> anyhow::Result<
 }
 
 async fn list(filter: TransferFilter, context: &mut Context<'_>) -> anyhow::Result<Exit> {
-    let mut transfers: Vec<TransferRow> = Vec::new();
+    let mut transfers: Vec<TransferEntry> = Vec::new();
     let mut before = None;
     while transfers.len() < filter.limit {
         let page = TransferFilter {
@@ -149,7 +147,7 @@ async fn list(filter: TransferFilter, context: &mut Context<'_>) -> anyhow::Resu
         return Ok(Exit::Done);
     }
     let names = ["id", "document", "from", "to", "state", "sent_at"];
-    let sums = ["sent", "received"];
+    let sums = ["asked", "sent", "received"];
     let head: Vec<&str> = names.into_iter().chain(sums).collect();
     let rows = items.iter().map(|item| {
         let texts = names.map(|name| text(item, name));
@@ -161,8 +159,8 @@ async fn list(filter: TransferFilter, context: &mut Context<'_>) -> anyhow::Resu
 }
 
 async fn show(id: TransferId, context: &mut Context<'_>) -> anyhow::Result<Exit> {
-    let (row, movements) = context.core.store.transfer(id).await?.ok_or_else(unknown)?;
-    let transfer = transfer_json_with(&row, &movements);
+    let (entry, movements) = context.core.store.transfer(id).await?.ok_or_else(unknown)?;
+    let transfer = transfer_json_with(&entry, &movements);
     if context.json {
         context.out.json(&transfer)?;
         return Ok(Exit::Done);
@@ -173,6 +171,7 @@ async fn show(id: TransferId, context: &mut Context<'_>) -> anyhow::Result<Exit>
         "from",
         "to",
         "state",
+        "asked_at",
         "sent_at",
         "received_at",
     ];
@@ -180,6 +179,7 @@ async fn show(id: TransferId, context: &mut Context<'_>) -> anyhow::Result<Exit>
     context.out.table(&["field", "value"], rows)?;
     let names = [
         "barcode",
+        "asked",
         "sent",
         "received",
         "damaged",

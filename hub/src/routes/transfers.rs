@@ -16,35 +16,40 @@ use crate::holds::caller_of;
 use crate::routes::ask::json_of;
 use crate::routes::{Ask, holds, movement_json};
 use crate::server::Hub;
-use crate::store::{Destination, MovementRow, NewHold, Placing, TransferFilter, TransferRow};
+use crate::store::{
+    Destination, HoldRow, MovementRow, NewHold, Placing, TransferEntry, TransferFilter,
+    TransferRow, TransferState,
+};
 use crate::view::json::time_text;
 
-/// The word for every state, and that for all of which something is awaited.
+/// The word for every state.
 const ALL: &str = "all";
+/// The word for all of which something is awaited.
 const OPEN: &str = "open";
+/// The state of what is only asked for: it has no movements, which have states of their own.
+const REQUESTED: &str = "requested";
 
 /// What a state is, for whoever wrote another.
-pub(crate) const STATES: &str =
-    "in_transit, partial, received, damaged, other_than_sent, not_sent, cancelled, open or all";
+pub(crate) const STATES: &str = "requested, in_transit, partial, received, damaged, other_than_sent, not_sent, cancelled, open or all";
 
 /// Which states a word of the interface means: one, or the open ones, or all.
-pub(crate) fn states_of(word: &str) -> Option<(Option<Word>, bool)> {
+pub(crate) fn states_of(word: &str) -> Option<TransferState> {
     match word {
-        ALL => Some((None, false)),
-        OPEN => Some((None, true)),
-        word => Some((Some(Word::of_word(word)?), false)),
+        ALL => Some(TransferState::All),
+        OPEN => Some(TransferState::Open),
+        REQUESTED => Some(TransferState::Requested),
+        word => Word::of_word(word).map(TransferState::Is),
     }
 }
 
 /// A page of them.
 pub(crate) async fn list(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
-    let (state, open) = states_of(ask.text("state").unwrap_or(ALL))
+    let state = states_of(ask.text("state").unwrap_or(ALL))
         .ok_or_else(|| ApiError::malformed(format!("state is {STATES}")))?;
     let older: Option<u32> = ask.read("older_than_s", "a number of seconds")?;
     let filter = TransferFilter {
         shop: ask.read::<ShopId>("shop", "a shop's id")?,
         state,
-        open,
         sent_before: older.map(|seconds| hub.core.now().plus(-i64::from(seconds) * 1_000)),
         before: ask.read("cursor", "the next_cursor of the page before")?,
         limit: ask.limit()?,
@@ -60,8 +65,8 @@ pub(crate) async fn list(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respon
 /// One of them.
 pub(crate) async fn one(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Response, ApiError> {
     let id = ask.name.parse().map_err(|_| unknown())?;
-    let (row, movements) = hub.core.store.transfer(id).await?.ok_or_else(unknown)?;
-    json_of(&ask.headers, &transfer_json_with(&row, &movements))
+    let (entry, movements) = hub.core.store.transfer(id).await?.ok_or_else(unknown)?;
+    json_of(&ask.headers, &transfer_json_with(&entry, &movements))
 }
 
 /// What is to be moved.
@@ -180,8 +185,47 @@ pub(crate) fn unknown() -> ApiError {
     ApiError::new(Code::NotFound, "there is no such transfer")
 }
 
-/// A transfer as the interface shows it.
-pub(crate) fn transfer_json(row: &TransferRow) -> Value {
+/// A transfer as the interface shows it, or one that is only asked for.
+pub(crate) fn transfer_json(entry: &TransferEntry) -> Value {
+    match entry {
+        TransferEntry::Moved(row) => moved_json(row),
+        TransferEntry::Asked(hold) => asked_json(hold),
+    }
+}
+
+/// Nothing of it was sent yet. Its name is the hold's: by that it is let go, and it has no other.
+fn asked_json(hold: &HoldRow) -> Value {
+    let to = hold.destination.as_ref();
+    let is_kept = |shop: &ShopId| to.is_some_and(|to| to.to != *shop);
+    let keeper = hold
+        .legs
+        .iter()
+        .find(|row| row.held > 0 && is_kept(&row.leg.terms.shop));
+    let leg = keeper.or(hold.leg()).map(|row| &row.leg);
+    let line = leg.map(|leg| {
+        let mut line = line_json((&leg.terms.barcode, &Line::default()));
+        if let Some(members) = line.as_object_mut() {
+            members.insert("asked".to_owned(), leg.units().into());
+        }
+        line
+    });
+    json!({
+        "id": hold.id.to_string(),
+        "document": leg.map(|leg| &leg.terms.order),
+        "from": leg.map(|leg| leg.terms.shop.as_str()),
+        "to": to.map(|to| to.to.as_str()),
+        "sent_to": [],
+        "received_by": [],
+        "state": REQUESTED,
+        "asked_at": leg.map(|leg| time_text(leg.terms.created_at)),
+        "sent_at": null,
+        "received_at": null,
+        "holds": [hold.id.to_string()],
+        "lines": line.into_iter().collect::<Vec<_>>(),
+    })
+}
+
+fn moved_json(row: &TransferRow) -> Value {
     let transfer = &row.transfer;
     let lines: Vec<Value> = transfer.lines.iter().map(line_json).collect();
     let names = |shops: &mut dyn Iterator<Item = &ShopId>| -> Vec<String> {
@@ -195,6 +239,7 @@ pub(crate) fn transfer_json(row: &TransferRow) -> Value {
         "sent_to": names(&mut transfer.to.iter()),
         "received_by": names(&mut transfer.received_by.iter()),
         "state": transfer.state.word(),
+        "asked_at": null,
         "sent_at": transfer.sent_at.map(time_text),
         "received_at": transfer.received_at.map(time_text),
         "holds": transfer.holds.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -215,8 +260,8 @@ fn line_json((barcode, line): (&Barcode, &Line)) -> Value {
 }
 
 /// The same with its movements.
-pub(crate) fn transfer_json_with(row: &TransferRow, movements: &[MovementRow]) -> Value {
-    let mut members = match transfer_json(row) {
+pub(crate) fn transfer_json_with(entry: &TransferEntry, movements: &[MovementRow]) -> Value {
+    let mut members = match transfer_json(entry) {
         Value::Object(members) => members,
         _ => Map::new(),
     };

@@ -1,5 +1,6 @@
 //! Holds and their legs as rows: the decisions of `shared::hold` over what this file says, in the transaction that asks.
 
+mod asked;
 mod check;
 mod destination;
 mod end;
@@ -22,6 +23,7 @@ pub(crate) use offer::Rejected;
 pub(crate) use place::{Alternative, NewHold, Placing, Refused};
 pub(crate) use tell::{HoldFilter, HoldRow, LegRow};
 
+pub(super) use asked::{AskedFor, list as asked_for, one as asked_one};
 pub(super) use check::{repair_legs, wrong_legs};
 pub(super) use destination::to_ship;
 pub(super) use hand::GoodsOf;

@@ -17,7 +17,7 @@ use super::{Store, StoreError, history, log, shops, totals};
 use crate::change::{Change, ShopRow};
 use crate::merge::Incoming;
 
-pub(crate) use tell::{TransferFilter, TransferRow};
+pub(crate) use tell::{TransferEntry, TransferFilter, TransferRow, TransferState};
 
 pub(super) use after::after;
 pub(super) use check::{repair_transfers, wrong_transfers};
@@ -290,7 +290,7 @@ fn write_transit(
 }
 
 impl Store {
-    /// Transfers, the latest heard of first.
+    /// Transfers, those that are only asked for too, the latest heard of first.
     pub(crate) async fn transfers(
         &self,
         filter: TransferFilter,
@@ -300,11 +300,11 @@ impl Store {
         }
     }
 
-    /// One transfer, with its movements.
+    /// One transfer, with its movements; one that is only asked for by the name of its hold.
     pub(crate) async fn transfer(
         &self,
         id: TransferId,
-    ) -> Result<Option<(TransferRow, Vec<history::MovementRow>)>, StoreError> {
+    ) -> Result<Option<(TransferEntry, Vec<history::MovementRow>)>, StoreError> {
         match self {
             Self::Sqlite(store) => store.read(move |conn| tell::one(conn, id)).await,
         }

@@ -2,10 +2,11 @@
 
 use rusqlite::{Connection, params};
 use vitrina_shared::transfer::{State, Transfer};
-use vitrina_shared::{ShopId, TimeMs, TransferId};
+use vitrina_shared::{HoldId, ShopId, TimeMs, TransferId};
 
 use super::{Stored, read};
 use crate::store::history::{self, MovementRow};
+use crate::store::holds::{self, AskedFor, HoldRow};
 use crate::store::{StoreError, shops};
 
 const ALL: &str = "SELECT t.id, t.opened FROM transfer AS t WHERE t.opened < ?1 AND (?2 IS NULL OR t.state = ?2) \
@@ -35,16 +36,37 @@ pub(crate) struct TransferRow {
     pub(crate) transfer: Transfer,
 }
 
+/// What the list of transfers is made of.
+#[derive(Clone, Debug)]
+pub(crate) enum TransferEntry {
+    /// It left, or it came.
+    Moved(TransferRow),
+    /// A shop is asked to send it. It has no movement yet, and so the name of the hold that keeps the piece.
+    Asked(HoldRow),
+}
+
+/// In which state they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TransferState {
+    /// In whichever.
+    #[default]
+    All,
+    /// Those for which somebody waits, or at which somebody must look.
+    Open,
+    /// Those that a shop is asked to send.
+    Requested,
+    /// Those of which the movements say this.
+    Is(State),
+}
+
 /// Which transfers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TransferFilter {
     /// Those that concern this shop, at either end.
     pub(crate) shop: Option<ShopId>,
     /// Those in this state.
-    pub(crate) state: Option<State>,
-    /// Only those for which somebody waits, or at which somebody must look.
-    pub(crate) open: bool,
-    /// Only those that left before.
+    pub(crate) state: TransferState,
+    /// Only those that left, or were asked for, before.
     pub(crate) sent_before: Option<TimeMs>,
     /// Only those heard of before this position: where the last page ended.
     pub(crate) before: Option<u64>,
@@ -56,7 +78,7 @@ pub(crate) struct TransferFilter {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TransferPage {
     /// The transfers.
-    pub(crate) transfers: Vec<TransferRow>,
+    pub(crate) transfers: Vec<TransferEntry>,
     /// Go on before this position; nothing: the end.
     pub(crate) next: Option<u64>,
 }
@@ -71,16 +93,17 @@ fn row(id: TransferId, stored: Stored) -> TransferRow {
     }
 }
 
-/// One transfer, with its movements.
+/// One transfer, with its movements; one that is only asked for by the name of its hold.
 pub(super) fn one(
     conn: &Connection,
     id: TransferId,
-) -> Result<Option<(TransferRow, Vec<MovementRow>)>, StoreError> {
+) -> Result<Option<(TransferEntry, Vec<MovementRow>)>, StoreError> {
     let Some(stored) = read(conn, id)? else {
-        return Ok(None);
+        let asked = holds::asked_one(conn, HoldId(id.0))?;
+        return Ok(asked.map(|hold| (TransferEntry::Asked(hold), Vec::new())));
     };
     let movements = history::at(conn, &stored.places)?;
-    Ok(Some((row(id, stored), movements)))
+    Ok(Some((TransferEntry::Moved(row(id, stored)), movements)))
 }
 
 /// The transfers of which other things came than were sent, and those that are under way since before `stuck`.
@@ -96,7 +119,8 @@ pub(super) fn to_look_at(conn: &Connection, stuck: TimeMs) -> Result<Vec<Transfe
     Ok(list)
 }
 
-/// Transfers by what is asked.
+/// Transfers by what is asked, the latest heard of first. Those that are only asked for stand where they were asked for:
+/// both kinds have positions of one feed.
 pub(super) fn list(conn: &Connection, filter: &TransferFilter) -> Result<TransferPage, StoreError> {
     let shop = match &filter.shop {
         None => None,
@@ -105,30 +129,82 @@ pub(super) fn list(conn: &Connection, filter: &TransferFilter) -> Result<Transfe
             None => return Ok(TransferPage::default()),
         },
     };
+    let mut found = asked(conn, filter, shop)?;
+    found.extend(moved(conn, filter, shop)?);
+    found.sort_unstable_by_key(|(_, pos)| std::cmp::Reverse(*pos));
+    let mut page = TransferPage::default();
+    for (name, pos) in found {
+        if page.transfers.len() == filter.limit {
+            page.next = Some(pos.cast_unsigned() + 1);
+            break;
+        }
+        let entry = match name {
+            Name::Moved(id) => read(conn, id)?.map(|stored| TransferEntry::Moved(row(id, stored))),
+            Name::Asked(id) => holds::asked_one(conn, id)?.map(TransferEntry::Asked),
+        };
+        page.transfers.extend(entry);
+    }
+    Ok(page)
+}
+
+/// What an entry is read by.
+enum Name {
+    Moved(TransferId),
+    Asked(HoldId),
+}
+
+/// Names with their positions, one more than a page has.
+type Names = Vec<(Name, i64)>;
+
+fn window(filter: &TransferFilter) -> (i64, i64) {
     let before = filter.before.map_or(i64::MAX, u64::cast_signed);
     let most = i64::try_from(filter.limit.saturating_add(1)).unwrap_or(i64::MAX);
-    let state = filter.state.map(State::number);
+    (before, most)
+}
+
+fn asked(
+    conn: &Connection,
+    filter: &TransferFilter,
+    shop: Option<u32>,
+) -> Result<Names, StoreError> {
+    if matches!(filter.state, TransferState::Is(_)) {
+        return Ok(Names::new());
+    }
+    let (before, most) = window(filter);
+    let which = AskedFor {
+        shop,
+        since: filter.sent_before,
+        before,
+        most,
+    };
+    let found = holds::asked_for(conn, which)?;
+    let named = found.into_iter().map(|(id, pos)| (Name::Asked(id), pos));
+    Ok(named.collect())
+}
+
+fn moved(
+    conn: &Connection,
+    filter: &TransferFilter,
+    shop: Option<u32>,
+) -> Result<Names, StoreError> {
+    let state = match filter.state {
+        TransferState::Requested => return Ok(Names::new()),
+        TransferState::Is(state) => Some(state.number()),
+        TransferState::All | TransferState::Open => None,
+    };
+    let is_open = filter.state == TransferState::Open;
+    let (before, most) = window(filter);
     let sent = filter.sent_before.map(|at| at.0);
-    let take = |row: &rusqlite::Row<'_>| Ok((TransferId(row.get(0)?), row.get(1)?));
-    let found: Vec<(TransferId, i64)> = match shop {
+    let take = |row: &rusqlite::Row<'_>| Ok((Name::Moved(TransferId(row.get(0)?)), row.get(1)?));
+    let found = match shop {
         Some(shop) => conn
             .prepare_cached(OF_SHOP)?
-            .query_map(params![before, state, sent, most, shop, filter.open], take)?
+            .query_map(params![before, state, sent, most, shop, is_open], take)?
             .collect::<Result<_, _>>()?,
         None => conn
-            .prepare_cached(if filter.open { OPEN } else { ALL })?
+            .prepare_cached(if is_open { OPEN } else { ALL })?
             .query_map(params![before, state, sent, most], take)?
             .collect::<Result<_, _>>()?,
     };
-    let mut page = TransferPage::default();
-    for (id, opened) in found {
-        if page.transfers.len() == filter.limit {
-            page.next = Some(opened.cast_unsigned() + 1);
-            break;
-        }
-        if let Some(stored) = read(conn, id)? {
-            page.transfers.push(row(id, stored));
-        }
-    }
-    Ok(page)
+    Ok(found)
 }
