@@ -36,6 +36,8 @@ pub(crate) struct HoldJson {
     changed_at: String,
     /// The piece is on its way here.
     waits_for_piece: bool,
+    /// The other shop to which it is to be sent: `/v1/transfers` has it too.
+    transfer_to: Option<String>,
     pub(crate) actions: Vec<&'static str>,
 }
 
@@ -65,6 +67,7 @@ impl HoldJson {
             answered_at: leg.shop.at().map(time),
             changed_at: time(row.changed_at),
             waits_for_piece: row.waits_for_piece(),
+            transfer_to: row.send_to.clone(),
             actions: row.actions().into_iter().map(Action::word).collect(),
         }
     }

@@ -5,7 +5,7 @@ use vitrina_host::when;
 use vitrina_shared::transfer::State;
 
 use crate::hold_json::HoldJson;
-use crate::ledger::hold::HoldRow;
+use crate::ledger::hold::{Action, HoldRow};
 use crate::ledger::transfer::{Line, TransferRow};
 
 /// Pieces between this shop and another.
@@ -25,7 +25,7 @@ pub(crate) struct TransferJson {
     pub(crate) hold: Option<String>,
     pub(crate) order: Option<String>,
     pub(crate) lines: Vec<LineJson>,
-    /// ship, receive or cancel.
+    /// ship, receive or cancel; confirm and decline: the piece that is asked for is here or is not, which is said of its hold.
     pub(crate) actions: Vec<&'static str>,
 }
 
@@ -88,6 +88,10 @@ impl TransferJson {
     pub(crate) fn asked(row: &HoldRow, to: &str) -> Self {
         let hold = HoldJson::of(row);
         let terms = &row.leg.terms;
+        let answers = [Action::Confirm, Action::Decline].map(Action::word);
+        let answers = answers
+            .into_iter()
+            .filter(|word| hold.actions.contains(word));
         Self {
             id: None,
             direction: "out",
@@ -106,7 +110,7 @@ impl TransferJson {
                 received: 0,
                 awaited: 0,
             }],
-            actions: vec!["ship"],
+            actions: ["ship"].into_iter().chain(answers).collect(),
         }
     }
 }

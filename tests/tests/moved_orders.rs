@@ -164,7 +164,11 @@ async fn head_office_moves_stock_from_shop_to_shop() {
     numbers(&chain, [1, 1, 0]).await;
 
     let hold = asked["id"].as_str().expect("an id");
-    assert_eq!(is_asked(&from).await["to"], json!("S002"));
+    let listed = is_asked(&from).await;
+    assert_eq!(listed["to"], json!("S002"));
+    assert_eq!(listed["actions"], json!(["ship", "confirm", "decline"]));
+    let kept = from.cli(&["hold", "list", "--json"]).ok().json();
+    assert_eq!(kept["items"][0]["transfer_to"], json!("S002"));
     travels(&from, &to, hold).await;
 
     // What has come is stock, and nobody has anything to look at.

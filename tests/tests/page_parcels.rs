@@ -72,14 +72,8 @@ async fn a_parcel_is_taken_in_by_the_scans_of_its_pieces() {
     browser.sees("#parcels", "Между магазинами").await;
 }
 
-#[tokio::test]
-async fn what_head_office_asks_for_is_sent_by_its_scan_and_can_be_taken_back() {
-    let chain = Chain::start();
-    let from = chain.opened("S001", STOCK).await;
-    let _to = chain.opened("S002", STOCK).await;
-    let Some(browser) = signed_in(&from).await else {
-        return;
-    };
+/// Head office wants a ring of the first shop in the second.
+async fn asks_for(chain: &Chain) {
     let wanted = json!({"barcode": RING, "from": "S001", "to": "S002", "document": "M-1"});
     let key = [("idempotency-key", "m")];
     until("it to be asked for", || async {
@@ -94,14 +88,28 @@ async fn what_head_office_asks_for_is_sent_by_its_scan_and_can_be_taken_back() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_head_office_asks_for_is_sent_by_its_scan_and_can_be_taken_back() {
+    let chain = Chain::start();
+    let from = chain.opened("S001", STOCK).await;
+    let _to = chain.opened("S002", STOCK).await;
+    let Some(browser) = signed_in(&from).await else {
+        return;
+    };
+    asks_for(&chain).await;
 
     let asked = "#parcels .new";
     browser.sees(asked, "To be sent to S002: order M-1").await;
+    // It is one thing to do, and so one card.
+    browser.counts(".card.order", 1).await;
     browser.shot("16-to-be-sent").await;
     browser.press(&format!("{asked} .go")).await;
     browser.sees("#dialog", "that leaves").await;
     browser.scan(EARRINGS).await;
     browser.sees("#answered", "another piece").await;
+    browser.counts(".card.order", 1).await;
     browser.scan(RING).await;
 
     browser.sees("#parcels", "On its way to S002").await;
@@ -109,4 +117,34 @@ async fn what_head_office_asks_for_is_sent_by_its_scan_and_can_be_taken_back() {
     browser.press("#parcels .quiet").await;
     browser.sees("#parcel_told", "It stays here").await;
     office_sees(&chain, "cancelled").await;
+}
+
+#[tokio::test]
+async fn what_is_asked_for_is_kept_or_declined_on_its_one_card() {
+    let chain = Chain::start();
+    let from = chain.opened("S001", STOCK).await;
+    let _to = chain.opened("S002", STOCK).await;
+    let Some(browser) = signed_in(&from).await else {
+        return;
+    };
+    asks_for(&chain).await;
+
+    browser.sees("#parcels .new", "To be sent to S002").await;
+    browser.press("#parcels [data-key^='confirm']").await;
+    browser.sees("#dialog", "scan its tag").await;
+    browser.scan(RING).await;
+    browser.sees("#told", "put the piece aside").await;
+    browser.counts("#parcels [data-key^='confirm']", 0).await;
+    browser.counts(".card.order", 1).await;
+    browser.press("#parcels [data-key^='decline']").await;
+    browser.sees("#dialog", "Why not?").await;
+    browser.press("[data-reason='not_found']").await;
+
+    browser.counts(".card.order", 0).await;
+    until("nobody to be asked any more", || async {
+        let reply = chain.office("/v1/transfers?state=requested").await;
+        let items = reply.items();
+        if items.is_empty() { Ok(()) } else { Err(items) }
+    })
+    .await;
 }

@@ -30,6 +30,8 @@ pub(crate) struct HoldRow {
     pub(crate) name: Option<String>,
     /// The size.
     pub(crate) size: Option<String>,
+    /// The other shop to which the hub wants the piece sent.
+    pub(crate) send_to: Option<String>,
 }
 
 /// Which of them.
@@ -136,7 +138,9 @@ impl HoldRow {
         let about = query::stock_one(conn, &kept.leg.terms.barcode)?;
         let about = about.map(|row| (row.article, row.name, row.attributes));
         let (article, name, attributes) = about.unwrap_or_default();
+        let to = transfer::destination(conn, kept.leg.id)?;
         Ok(Self {
+            send_to: to.filter(|to| to != kept.leg.terms.shop.as_str()),
             leg: kept.leg,
             facts,
             changed_at: kept.changed_at,
@@ -219,10 +223,9 @@ pub(crate) fn list(
 pub(crate) fn to_ship(conn: &Connection) -> Result<Vec<(HoldRow, String)>, LedgerError> {
     let mut list = Vec::new();
     for kept in leg::open(conn)? {
-        if let Some(to) = transfer::destination(conn, kept.leg.id)?
-            && to != kept.leg.terms.shop.as_str()
-        {
-            list.push((HoldRow::of(conn, kept)?, to));
+        let row = HoldRow::of(conn, kept)?;
+        if let Some(to) = row.send_to.clone() {
+            list.push((row, to));
         }
     }
     Ok(list)

@@ -23,6 +23,8 @@ let rang = { at: 0, known: new Set() };
 
 const can = (hold, action) => hold.actions.includes(action);
 const isAskedFor = (hold) => can(hold, 'confirm') && !hold.waits_for_piece;
+/// It is to leave for another shop: it has its card among the parcels, and none here.
+const isSent = (hold) => hold.transfer_to !== null && can(hold, 'decline');
 
 function putBack() {
   try {
@@ -101,6 +103,12 @@ function askWhy(hold) {
     { type: 'button', class: 'big', 'data-reason': reason, onclick: () => decline(hold, reason) }, t(`reason_${reason}`)))]);
 }
 
+/// Asks about a piece that is to be sent, from its card among the parcels: for its scan, or why it is not here.
+export function askOfSent(id, action) {
+  const hold = holds.find((one) => one.id === id && isSent(one));
+  if (hold) (action === 'confirm' ? askToScan : askWhy)(hold);
+}
+
 function requested(hold) {
   return el('article', { class: 'card order new', 'data-order': hold.order },
     el('p', { class: 'badge' }, t('order_asks', hold.order, time(hold.created_at))),
@@ -167,9 +175,9 @@ function draw() {
   const done = putBack();
   const all = [
     ...questions.map(question),
-    ...holds.filter(isAskedFor).map(requested),
+    ...holds.filter((hold) => isAskedFor(hold) && !isSent(hold)).map(requested),
     ...holds.filter((hold) => can(hold, 'put_back') && !done.includes(hold.leg)).map(toPutBack),
-    ...holds.filter((hold) => !isAskedFor(hold) && !can(hold, 'put_back')).map(kept),
+    ...holds.filter((hold) => !isAskedFor(hold) && !can(hold, 'put_back') && !isSent(hold)).map(kept),
   ];
   const focused = document.activeElement?.dataset.key;
   by('orders').hidden = all.length === 0 && !told;

@@ -3,6 +3,7 @@
 import { by, el, say, tasks } from './dom.js';
 import { call, isForLater } from './call.js';
 import { answerAsked, ask, isAsked, leave } from './dialog.js';
+import { askOfSent } from './orders.js';
 import { enqueue } from './queue.js';
 import { drawn, number, t, time } from './words.js';
 
@@ -114,6 +115,8 @@ function card(parcel) {
     differs && el('p', { class: 'bad' }, t(`parcel_${parcel.state}`)),
     lines(parcel),
     button('ship', 'big go', t('ship'), begin('ship')),
+    button('confirm', 'quiet', t('have_it'), () => askOfSent(parcel.hold, 'confirm')),
+    button('decline', 'quiet', t('have_not'), () => askOfSent(parcel.hold, 'decline')),
     button('receive', 'big go', t('receive'), begin('receive')),
     button('cancel', 'quiet', t('take_back'), () => cancel(parcel)));
 }
