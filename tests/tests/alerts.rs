@@ -455,6 +455,44 @@ async fn an_entry_belongs_to_whoever_looks_after_such_goods_and_shops() {
     assert_eq!(unknown.code, 1, "{unknown:?}");
 }
 
+#[tokio::test]
+async fn an_entry_belongs_to_whoever_looks_after_the_group_that_1c_has_the_goods_in() {
+    let chain = Chain::start();
+    for name in ["import0_1.xml", "offers0_1.xml"] {
+        let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let file = manifest.join("../fixtures/chain/catalogue").join(name);
+        chain.cli(&["import", file.to_str().expect("a path")]).ok();
+    }
+    let (ring, earrings) = ("4607100001379", "4607100548003");
+    for (person, category) in [("Ivanova", "кольца"), ("Petrova", "серьги")] {
+        let add = ["alert", "owner", "add", "--person", person];
+        chain
+            .cli(&[&add[..], &["--category", category]].concat())
+            .ok();
+    }
+    let balances = format!("barcode;qty\n{ring};1\n{earrings};1\n");
+    let shop = chain.opened("S001", &balances).await;
+
+    for code in [ring, earrings] {
+        shop.sell(&format!("first {code}"), code).await;
+        shop.sell(&format!("second {code}"), code).await;
+    }
+
+    let mut owners: Vec<(String, String)> = open(&chain, "negative_stock", 2)
+        .await
+        .iter()
+        .map(|item| {
+            let person = text(&item["owner"], "person").to_owned();
+            (text(item, "barcode").to_owned(), person)
+        })
+        .collect();
+    owners.sort();
+    let of = |code: &str, person: &str| (code.to_owned(), person.to_owned());
+    assert_eq!(owners, [of(ring, "Ivanova"), of(earrings, "Petrova")]);
+    let item = chain.get(&format!("/v1/stock/{ring}")).await.body;
+    assert_eq!(item["attributes"]["category"], json!("Кольца"));
+}
+
 /// A web order of the ring.
 async fn order(chain: &Chain) {
     let body = json!({"barcode": RING, "shop": "S001", "qty": 1, "order": "1024"});

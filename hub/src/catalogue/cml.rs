@@ -14,6 +14,10 @@ use crate::store::CatalogueRow;
 
 /// The most entries of dictionaries that are remembered.
 const MAX_WORDS: usize = 1_000_000;
+/// The most groups that are remembered: a chain has hundreds.
+const MAX_GROUPS: usize = 5_000;
+/// The longest id of one of them, in bytes: it is a GUID.
+const MAX_GROUP_ID_BYTES: usize = 200;
 /// The longest value of an attribute, in characters.
 const MAX_VALUE_CHARS: usize = 500;
 
@@ -22,9 +26,10 @@ const CATEGORY: &str = "category";
 /// What says that there is one piece only; kept as a mark of the item, not among its attributes.
 const UNIQUE: &str = "unique";
 
-/// The names behind the ids of properties, their values and price types.
+/// The names behind the ids of groups, properties, their values and price types.
 #[derive(Default)]
 struct Words {
+    groups: HashMap<String, String>,
     properties: HashMap<String, String>,
     values: HashMap<String, String>,
     currencies: HashMap<String, String>,
@@ -36,6 +41,13 @@ impl Words {
             return;
         }
         match event {
+            Event::Group(entry) => {
+                let is_kept = !entry.name.is_empty() && entry.id.len() <= MAX_GROUP_ID_BYTES;
+                if is_kept && self.groups.len() < MAX_GROUPS {
+                    let name = entry.name.chars().take(MAX_VALUE_CHARS).collect();
+                    self.groups.insert(entry.id.to_owned(), name);
+                }
+            }
             Event::Property(entry) => {
                 self.properties
                     .insert(entry.id.to_owned(), entry.name.to_owned());
@@ -74,6 +86,12 @@ impl Words {
         let kept = |name: &str| matches!(attribute_name(name).as_str(), CATEGORY | UNIQUE);
         for (name, value) in item.requisites().filter(|(name, _)| kept(name)) {
             add(&mut attributes, name, value);
+        }
+        // Whoever sorts goods by groups says so where he says nothing else; of several groups the first that has a name.
+        if !attributes.contains_key(CATEGORY)
+            && let Some(name) = item.groups().find_map(|id| self.groups.get(id))
+        {
+            add(&mut attributes, CATEGORY, name);
         }
         let unique = attributes.remove(UNIQUE);
         // The retail price is the first that is named without a quantity it begins with.

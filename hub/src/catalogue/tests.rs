@@ -176,6 +176,33 @@ async fn a_piece_is_marked_as_the_only_one_and_the_mark_is_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn goods_are_of_the_category_that_they_say_or_of_their_group() {
+    let groups = "<Классификатор><Ид>c</Ид><Группы><Группа><Ид>1</Ид><Наименование>Кольца</Наименование><Группы>\
+        <Группа><Ид>2</Ид><Наименование>Обручальные</Наименование></Группа></Группы></Группа></Группы></Классификатор> <Каталог ";
+    let of = |group: &str, more: &str| {
+        let inside = format!("</Наименование><Группы><Ид>{group}</Ид></Группы>{more}</Товар>");
+        let text = IMPORT.replace("<Каталог ", groups);
+        text.replace("</Наименование></Товар>", &inside)
+    };
+    let said = "<ЗначенияРеквизитов><ЗначениеРеквизита><Наименование>ВидНоменклатуры</Наименование>\
+        <Значение>Ювелирные изделия</Значение></ЗначениеРеквизита></ЗначенияРеквизитов>";
+    for (text, category) in [
+        (of("1", ""), Some("Кольца")),
+        (of("2", ""), Some("Обручальные")),
+        (of("9", ""), None),
+        (of("2", said), Some("Ювелирные изделия")),
+    ] {
+        let erp = Erp::new().await;
+
+        erp.import("import.xml", &text).await.unwrap();
+        erp.import("offers.xml", OFFERS).await.unwrap();
+
+        let item = erp.item("2000018987155");
+        assert_eq!(item["attributes"]["category"].as_str(), category, "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_stock_is_refused_by_name() {
     let erp = Erp::new().await;
 

@@ -33,6 +33,9 @@ pub const MAX_DEPTH: usize = 32;
 pub const MAX_ATTRIBUTES: usize = 64;
 /// How long one text or tag may be, bytes.
 pub const MAX_TEXT_BYTES: usize = 1024 * 1024;
+/// The longest id and the longest name of a group, bytes; a longer one is passed over, because groups nest and all around
+/// an open one are kept.
+pub const MAX_GROUP_BYTES: usize = 4 * 1024;
 
 /// Why a whole CommerceML file cannot be used. Events that were delivered before must not be applied.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +152,8 @@ pub enum Event<'a> {
     Header(&'a Header),
     /// A classifier, catalogue or package begins; before its dictionaries, products and offers.
     Package(&'a Package),
+    /// A group of a classifier, after those that are in it; products and offers refer to it by id.
+    Group(Entry<'a>),
     /// A warehouse of the source.
     Warehouse(Entry<'a>),
     /// A price type.

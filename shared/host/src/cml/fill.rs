@@ -16,6 +16,7 @@ impl Item {
             has_stock: false,
             has_control: false,
             barcodes: Vec::new(),
+            groups: Vec::new(),
             properties: Vec::new(),
             requisites: Vec::new(),
             characteristics: Vec::new(),
@@ -41,6 +42,7 @@ impl Item {
         (self.id, self.article, self.name) = (0..0, 0..0, 0..0);
         (self.is_deleted, self.has_stock, self.has_control) = (false, false, false);
         self.barcodes.clear();
+        self.groups.clear();
         self.properties.clear();
         self.requisites.clear();
         self.characteristics.clear();
@@ -112,6 +114,10 @@ impl Item {
     fn close_part(&mut self, parent: Tag, tag: Tag, value: &str) {
         match (parent, tag) {
             (Tag::Barcodes, Tag::Barcode) => self.add_barcode(value),
+            (Tag::Groups, Tag::Id) if !value.is_empty() => {
+                let span = self.keep(value);
+                self.groups.push(span);
+            }
             (Tag::Rests, Tag::Rest) | (Tag::StockList, Tag::StockEntry) => self.add_stock(),
             (Tag::Prices, Tag::Price) => self.prices.push(std::mem::take(&mut self.open_price)),
             (_, Tag::PropertyValue | Tag::Requisite | Tag::Characteristic) => self.name_pairs(tag),
@@ -161,6 +167,7 @@ impl Item {
     /// Whether more was said than one thing in a shop can need.
     pub(super) fn is_too_large(&self) -> bool {
         let parts = self.barcodes.len()
+            + self.groups.len()
             + self.properties.len()
             + self.requisites.len()
             + self.characteristics.len()

@@ -79,6 +79,7 @@ pub struct Item {
     pub(super) has_stock: bool,
     pub(super) has_control: bool,
     pub(super) barcodes: Vec<Span>,
+    pub(super) groups: Vec<Span>,
     pub(super) properties: Vec<(Span, Span)>,
     pub(super) requisites: Vec<(Span, Span)>,
     pub(super) characteristics: Vec<(Span, Span)>,
@@ -116,6 +117,11 @@ impl Item {
     /// Every barcode that is not empty.
     pub fn barcodes(&self) -> impl Iterator<Item = &str> {
         self.barcodes.iter().map(|span| self.at(span))
+    }
+
+    /// `Группы/Ид`: the groups of the classifier that it is in.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.iter().map(|span| self.at(span))
     }
 
     /// `Артикул`, or nothing.

@@ -6,8 +6,8 @@ use quick_xml::events::{BytesRef, BytesStart, Event as Xml};
 use super::attributes::{Line, attributes, decimal_separator};
 use super::tag::Tag;
 use super::{
-    CmlError, Entry, Event, Header, Item, ItemKind, MAX_DEPTH, MAX_TEXT_BYTES, Package,
-    PackageKind, is_true,
+    CmlError, Entry, Event, Header, Item, ItemKind, MAX_DEPTH, MAX_GROUP_BYTES, MAX_TEXT_BYTES,
+    Package, PackageKind, is_true,
 };
 use crate::text::trim;
 
@@ -16,6 +16,7 @@ use crate::text::trim;
 pub(super) enum Found {
     Header,
     Package,
+    Group,
     Warehouse,
     PriceType,
     Property,
@@ -65,6 +66,10 @@ pub(super) struct State {
     package: Package,
     package_is_due: bool,
     draft: Draft,
+    /// The groups whose elements are open, the innermost last.
+    groups: Vec<Draft>,
+    /// The one that ended last.
+    group: Draft,
     variant_id: String,
     variant_value: String,
     item: Item,
@@ -88,6 +93,8 @@ impl State {
             package: Package::default(),
             package_is_due: false,
             draft: Draft::default(),
+            groups: Vec::new(),
+            group: Draft::default(),
             variant_id: String::new(),
             variant_value: String::new(),
             item: Item::new(),
@@ -108,6 +115,7 @@ impl State {
         match found {
             Found::Header => Event::Header(&self.header),
             Found::Package => Event::Package(&self.package),
+            Found::Group => Event::Group(self.group.entry()),
             Found::Warehouse => Event::Warehouse(self.draft.entry()),
             Found::PriceType => Event::PriceType {
                 entry: self.draft.entry(),
@@ -288,6 +296,7 @@ impl State {
             | (Tag::Properties, Tag::Property) => {
                 self.draft.clear();
             }
+            (Tag::Groups, Tag::Group) => self.groups.push(Draft::default()),
             (Tag::Property, Tag::Variants) if self.draft.is_due => {
                 self.draft.is_due = false;
                 return Ok(Some(Found::Property));
@@ -350,6 +359,19 @@ impl State {
         Some(Found::Item)
     }
 
+    /// What an element right under the innermost group says of it.
+    fn say_of_group(&mut self, tag: Tag, value: &str) {
+        let Some(group) = self.groups.last_mut() else {
+            return;
+        };
+        match tag {
+            Tag::Id if value.len() <= MAX_GROUP_BYTES => set(&mut group.id, value),
+            Tag::Name if value.len() <= MAX_GROUP_BYTES => set(&mut group.name, value),
+            Tag::Deleted => group.is_deleted = is_true(value),
+            _ => {}
+        }
+    }
+
     /// What ends around products and offers.
     fn end_outside(&mut self, parent: Tag, tag: Tag, value: &str) -> Option<Found> {
         match (parent, tag) {
@@ -375,6 +397,14 @@ impl State {
                     _ => {}
                 }
                 None
+            }
+            (Tag::Group, _) => {
+                self.say_of_group(tag, value);
+                None
+            }
+            (Tag::Groups, Tag::Group) => {
+                self.group = self.groups.pop()?;
+                Some(Found::Group)
             }
             (Tag::Warehouses, Tag::Warehouse) => Some(Found::Warehouse),
             (Tag::PriceTypes, Tag::PriceType) => Some(Found::PriceType),

@@ -198,6 +198,31 @@ fn named_values_keep_their_names_in_any_order() {
 }
 
 #[test]
+fn groups_are_named_however_deep_and_in_whichever_order_they_stand() {
+    let file = "<КоммерческаяИнформация><Классификатор><Ид>c</Ид><Группы>\
+         <Группа><Ид>1</Ид><Наименование>Rings</Наименование><Группы>\
+         <Группа><Наименование>Wedding</Наименование><Ид>2</Ид><Группы/></Группа></Группы></Группа>\
+         <Группа><Группы><Группа><Ид>4</Ид><Наименование>Studs</Наименование></Группа></Группы>\
+         <Наименование>Earrings</Наименование><Ид>3</Ид></Группа></Группы>\
+         <Свойства><Свойство><Ид>p</Ид><Наименование>Metal</Наименование></Свойство></Свойства></Классификатор>\
+         <Каталог><Товары><Товар><Ид>a</Ид><Группы><Ид>2</Ид><Ид/><Ид>4</Ид></Группы></Товар></Товары></Каталог>\
+         </КоммерческаяИнформация>";
+    let mut reader = CmlReader::open(file.as_bytes()).unwrap();
+    let (mut groups, mut of_item) = (Vec::new(), Vec::new());
+    while let Some(event) = reader.next_event().unwrap() {
+        match event {
+            Event::Group(entry) => groups.push(format!("{} {}", entry.id, entry.name)),
+            Event::Property(entry) => assert_eq!((entry.id, entry.name), ("p", "Metal")),
+            Event::Product(item) => of_item = item.groups().map(str::to_owned).collect(),
+            _ => {}
+        }
+    }
+
+    assert_eq!(groups, ["2 Wedding", "1 Rings", "4 Studs", "3 Earrings"]);
+    assert_eq!(of_item, ["2", "4"]);
+}
+
+#[test]
 fn every_way_of_deleting_is_known() {
     for deleted in [
         "<Предложение Статус=\"Удален\"><Ид>1</Ид></Предложение>",
