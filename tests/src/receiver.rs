@@ -77,6 +77,18 @@ struct Manners {
     next: VecDeque<u16>,
     /// Nobody is answered at all.
     is_mute: bool,
+    /// Nobody is answered yet.
+    holds_back: bool,
+}
+
+impl Manners {
+    /// The next answer; 0: none.
+    fn answer(&mut self) -> u16 {
+        if self.is_mute {
+            return 0;
+        }
+        self.next.pop_front().unwrap_or(200)
+    }
 }
 
 /// The receiver.
@@ -140,6 +152,11 @@ impl Receiver {
         self.manners.lock().unwrap().is_mute = is_mute;
     }
 
+    /// Whether calls are taken and answered only when this is over.
+    pub fn holds_back(&self, holds_back: bool) {
+        self.manners.lock().unwrap().holds_back = holds_back;
+    }
+
     /// Every call so far.
     pub fn got(&self) -> Vec<Got> {
         self.got.lock().unwrap().clone()
@@ -180,32 +197,33 @@ async fn answer(mut stream: TcpStream, got: Arc<Mutex<Vec<Got>>>, manners: Arc<M
             .map_or("", |(_, value)| value.trim())
             .to_owned()
     };
-    let answered = {
-        let mut manners = manners.lock().unwrap();
-        if manners.is_mute {
-            0
-        } else {
-            manners.next.pop_front().unwrap_or(200)
-        }
+    let place = {
+        let mut got = got.lock().unwrap();
+        got.push(Got {
+            id: header("webhook-id"),
+            timestamp: header("webhook-timestamp").parse().unwrap_or(0),
+            signature: header("webhook-signature"),
+            body,
+            answered: 0,
+        });
+        got.len() - 1
     };
-    got.lock().unwrap().push(Got {
-        id: header("webhook-id"),
-        timestamp: header("webhook-timestamp").parse().unwrap_or(0),
-        signature: header("webhook-signature"),
-        body,
-        answered,
-    });
+    while manners.lock().unwrap().holds_back {
+        tokio::time::sleep(Duration::from_millis(15)).await;
+    }
+    let answered = manners.lock().unwrap().answer();
+    got.lock().unwrap()[place].answered = answered;
     if answered == 0 {
         tokio::time::sleep(Duration::from_mins(1)).await;
         return;
     }
-    let place = if (300..400).contains(&answered) {
+    let moved = if (300..400).contains(&answered) {
         "Location: http://127.0.0.1:1/elsewhere\r\n"
     } else {
         ""
     };
     let reply = format!(
-        "HTTP/1.1 {answered} Whatever\r\n{place}Content-Length: 2\r\nConnection: close\r\n\r\nok"
+        "HTTP/1.1 {answered} Whatever\r\n{moved}Content-Length: 2\r\nConnection: close\r\n\r\nok"
     );
     let _ = stream.write_all(reply.as_bytes()).await;
     let _ = stream.shutdown().await;

@@ -181,6 +181,128 @@ async fn a_hub_that_is_killed_before_and_in_a_delivery_delivers_after_it() {
     chain.cli(&["audit", "verify"]).ok();
 }
 
+/// Waits until the list of receivers shows the only one so.
+async fn listed(chain: &Chain, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    until(what, || async {
+        let listed = chain.cli(&["webhook", "list", "--json"]).ok().json();
+        let items = listed.get("items").and_then(Value::as_array);
+        let first = items.and_then(|items| items.first()).cloned();
+        let first = first.unwrap_or_default();
+        if is_so(&first) { Ok(first) } else { Err(first) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_hub_that_is_killed_before_it_notes_a_delivery_says_it_again_under_its_name() {
+    let mut chain = Chain::start();
+    let receiver = Receiver::start().await;
+    let secret = add(&chain, "office", &receiver, &[]);
+    let shop = shop(&chain, "S001").await;
+    receiver.holds_back(true);
+    shop.cli(&["move", "sale", RING, "--qty", "2"]).ok();
+    until("a delivery in hand", || async {
+        let got = receiver.got();
+        if got.is_empty() { Err(got) } else { Ok(()) }
+    })
+    .await;
+
+    // Whoever has the books keeps the hub from writing that the receiver took it.
+    let books = rusqlite::Connection::open(chain.data().join("hub.sqlite3")).expect("the books");
+    books
+        .busy_timeout(std::time::Duration::from_secs(5))
+        .and_then(|()| books.execute_batch("BEGIN IMMEDIATE"))
+        .expect("the books to myself");
+    receiver.holds_back(false);
+    receiver.has_taken(1).await;
+    chain.kill_hub();
+    drop(books);
+    chain.start_hub();
+
+    let taken = receiver.has_taken(2).await;
+    assert_eq!(
+        (&taken[0].id, &taken[0].body),
+        (&taken[1].id, &taken[1].body)
+    );
+    taken[1].must_be_signed_by(&secret);
+    listed(&chain, "nothing to wait", |hook| hook["waiting"] == 0).await;
+    assert_eq!(receiver.got().len(), 2, "then it is noted");
+}
+
+#[tokio::test]
+async fn a_receiver_that_never_answers_is_given_up_in_time_and_stops_nobody() {
+    let chain = Chain::start();
+    let slow = Receiver::start().await;
+    add(&chain, "a-slow-one", &slow, &[]);
+    let quick = Receiver::start().await;
+    add(&chain, "quick", &quick, &[]);
+    slow.is_mute(true);
+    let shop = shop(&chain, "S001").await;
+
+    shop.cli(&["move", "sale", RING, "--qty", "2"]).ok();
+    quick.has_taken(1).await;
+    shop.cli(&["move", "receipt", RING, "--qty", "1"]).ok();
+    quick.has_taken(2).await;
+    assert!(slow.taken().is_empty() && slow.got().len() == 1);
+    let late = listed(&chain, "it to be given up", |hook| {
+        hook["error"].is_string()
+    })
+    .await;
+    assert_eq!(late["error"], json!("it did not answer in time"));
+    slow.is_mute(false);
+
+    let taken = slow.has_taken(2).await;
+    assert_eq!(whats(&taken), ["alert.opened", "alert.resolved"]);
+    assert_eq!(slow.got()[0].id, taken[0].id);
+}
+
+#[tokio::test]
+async fn a_receiver_that_says_it_is_gone_is_asked_on_and_named_to_people() {
+    let chain = Chain::start_with(IMPATIENT);
+    let receiver = Receiver::start().await;
+    add(&chain, "office", &receiver, &["--kind", "negative_stock"]);
+    receiver.answers(&[410, 410, 410]);
+    let shop = shop(&chain, "S001").await;
+
+    shop.cli(&["move", "sale", RING, "--qty", "2"]).ok();
+    let named = until("it to be named", || async {
+        let reply = chain.office("/v1/alerts?kind=webhook_dead").await;
+        let items = reply.items();
+        items.first().cloned().ok_or(reply)
+    })
+    .await;
+    let taken = receiver.has_taken(1).await;
+
+    let evidence = &named["evidence"];
+    assert_eq!(
+        (&evidence["webhook"], &evidence["error"]),
+        (&json!("office"), &json!("it answered 410"))
+    );
+    let ids: Vec<String> = receiver.got().into_iter().map(|got| got.id).collect();
+    assert_eq!(ids, vec![taken[0].id.clone(); 4], "nobody took it away");
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_added_again_has_a_new_secret_and_nothing_of_before() {
+    let chain = Chain::start();
+    let mut receiver = Receiver::start().await;
+    let old = add(&chain, "office", &receiver, &[]);
+    receiver.stop().await;
+    let shop = shop(&chain, "S001").await;
+    shop.cli(&["move", "sale", RING, "--qty", "2"]).ok();
+    listed(&chain, "something to wait", |hook| hook["waiting"] == 1).await;
+
+    chain.cli(&["webhook", "remove", "office"]).ok();
+    receiver.start_again().await;
+    let new = add(&chain, "office", &receiver, &[]);
+    assert_ne!(old, new);
+    shop.cli(&["move", "receipt", RING, "--qty", "1"]).ok();
+
+    let taken = receiver.has_taken(1).await;
+    assert_eq!(whats(&taken), ["alert.resolved"]);
+    taken[0].must_be_signed_by(&new);
+}
+
 #[tokio::test]
 async fn a_dead_receiver_stops_nobody_is_reported_and_has_everything_when_it_is_back() {
     let chain = Chain::start_with(IMPATIENT);

@@ -198,6 +198,22 @@ fn each_receiver_has_its_copy_and_those_of_a_shop_go_one_after_the_other() {
 }
 
 #[test]
+fn what_is_too_much_for_a_receiver_is_counted_and_not_kept_and_the_others_have_it() {
+    let hub = Hub::new();
+    wait(hub.store.add_webhook(By::CommandLine, hook("full"))).unwrap();
+    wait(hub.store.add_webhook(By::CommandLine, hook("other"))).unwrap();
+    let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) \
+        INSERT INTO outbox (id, webhook, key, body, made_at) SELECT 'msg_' || i, 'full', 'shop/S0', '{}', 0 FROM n";
+    hub.file().execute_batch(fill).unwrap();
+
+    hub.take(vec![Step::Open(negative("A"))]);
+
+    let hooks = wait(hub.store.webhooks()).unwrap();
+    let counts = hooks.iter().map(|hook| (hook.waiting, hook.dropped));
+    assert_eq!(counts.collect::<Vec<_>>(), [(100_000, 1), (1, 0)]);
+}
+
+#[test]
 fn a_write_that_fails_tells_nobody() {
     let hub = Hub::new();
     wait(hub.store.add_webhook(By::CommandLine, hook("one"))).unwrap();
