@@ -315,6 +315,44 @@ async fn a_shop_that_says_the_article_brings_its_rule_to_the_others_by_the_feed(
 }
 
 #[tokio::test]
+async fn a_till_sells_what_is_kept_back_and_other_shops_see_the_hubs_number() {
+    let chain = Chain::start();
+    let stock = format!("barcode;qty\n{RING};3\n");
+    let (one, two) = (
+        chain.opened("S001", &stock).await,
+        chain.opened("S002", &stock).await,
+    );
+    let path = format!("/v1/stock/{RING}");
+    let seen = async |available: i64| {
+        until("the other shop to see the hub's number", || async {
+            let reply = two.call(Method::GET, &path, None, &[]).await;
+            let other = reply.body["others"][0].clone();
+            let is_it = other["shop"] == "S001" && other["available"] == available;
+            if is_it { Ok(()) } else { Err(reply) }
+        })
+        .await;
+        let item = chain.get(&path).await.body;
+        assert_eq!(of_item(&item)[&at("S001", RING)].1, available);
+    };
+    seen(3).await;
+
+    keep_back(&chain, json!({"units": 2, "shop": "S001"})).await;
+
+    seen(1).await;
+    let own = one.call(Method::GET, &path, None, &[]).await.body;
+    assert_eq!(
+        (&own["on_hand"], &own["available"]),
+        (&json!(3), &json!(3)),
+        "{own:#}"
+    );
+    one.sell("first", RING).await;
+    seen(0).await;
+    one.sell("second", RING).await;
+    let own = one.call(Method::GET, &path, None, &[]).await.body;
+    assert_eq!(own["available"], json!(1), "it sells on");
+}
+
+#[tokio::test]
 async fn what_cannot_be_kept_back_is_named_and_who_set_it_is_written_down() {
     let chain = Chain::start();
     catalogue(&chain);
