@@ -56,9 +56,7 @@ async fn extend(chain: &Chain, id: &str, ttl_s: i64) -> Reply {
 
 /// The second that a time names.
 fn seconds_of(time: &str) -> i64 {
-    let database = rusqlite::Connection::open_in_memory().expect("a database");
-    let seconds = database.query_row("SELECT unixepoch(?1)", [time], |row| row.get(0));
-    seconds.expect("a time")
+    time.parse::<jiff::Timestamp>().expect("a time").as_second()
 }
 
 /// On hand, held and available of an item.
