@@ -160,11 +160,10 @@ impl Store {
         }
     }
 
-    /// Ends at most so many holds whose time is over, then looks for another shop for at most so many legs that were not
+    /// Ends at most so many holds whose time is over, then looks for another shop for some of the legs that were not
     /// answered in time; how many of both there were.
     pub(crate) async fn keep_time(&self, most: usize) -> Result<usize, StoreError> {
-        let both =
-            move |txn: &mut Txn<'_>| Ok(end::expire(txn, most)? + unanswered::go_on(txn, most)?);
+        let both = move |txn: &mut Txn<'_>| Ok(end::expire(txn, most)? + unanswered::go_on(txn)?);
         match self {
             Self::Sqlite(store) => store.write(both).await,
         }

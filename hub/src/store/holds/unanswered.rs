@@ -18,15 +18,18 @@ const LATE: &str = "SELECT id FROM leg WHERE next_at IS NOT NULL AND hub = 0 AND
     ORDER BY next_at LIMIT ?2";
 const SET_NEXT: &str = "UPDATE leg SET next_at = ?2 WHERE id = ?1";
 
+/// So many legs of one transaction: for each of them all shops that have the piece are looked at.
+const AT_ONCE: i64 = 20;
+
 /// When another shop is looked for next.
 pub(super) fn next(conn: &Connection) -> Result<Option<TimeMs>, StoreError> {
     let next: Option<i64> = conn.prepare_cached(NEXT)?.query_row([], |row| row.get(0))?;
     Ok(next.map(TimeMs))
 }
 
-/// Looks for another shop for at most so many legs whose shops have not answered in time; for how many it did.
-pub(super) fn go_on(txn: &mut Txn<'_>, most: usize) -> Result<usize, StoreError> {
-    let late = late(txn.conn, txn.now, most)?;
+/// Looks for another shop for some of the legs whose shops have not answered in time; for how many it did.
+pub(super) fn go_on(txn: &mut Txn<'_>) -> Result<usize, StoreError> {
+    let late = late(txn.conn, txn.now)?;
     for leg in &late {
         let mut hand = Hand::new(txn)?;
         ask_next(&mut hand, *leg)?;
@@ -35,10 +38,9 @@ pub(super) fn go_on(txn: &mut Txn<'_>, most: usize) -> Result<usize, StoreError>
     Ok(late.len())
 }
 
-fn late(conn: &Connection, now: TimeMs, most: usize) -> Result<Vec<LegId>, StoreError> {
+fn late(conn: &Connection, now: TimeMs) -> Result<Vec<LegId>, StoreError> {
     let mut statement = conn.prepare_cached(LATE)?;
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![now.0, most], |row| Ok(LegId(row.get(0)?)))?;
+    let rows = statement.query_map(params![now.0, AT_ONCE], |row| Ok(LegId(row.get(0)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
