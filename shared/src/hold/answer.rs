@@ -2,7 +2,7 @@
 
 use super::leg::Leg;
 use super::side::{DeclineReason, ShopSide};
-use super::state::{Facts, held};
+use super::state::{Facts, Merged, held};
 use super::till::has_lapsed;
 use crate::registers::HoldPolicy;
 use crate::{LegId, TimeMs, planted};
@@ -95,7 +95,13 @@ pub fn uncovered(
     now: TimeMs,
 ) -> Vec<LegId> {
     let there = sellable.saturating_add(questioned);
-    let all = promised(promises.iter().map(|one| (one.leg, one.facts)));
+    // Whose sale was taken back and whose time is over has lost nothing by a sale that had to ask nobody.
+    let is_bound = |one: &&Promised<'_>| {
+        let is_back = one.leg.shop.movement().is_some() && one.facts.movement == Merged::Void;
+        !(is_back && has_lapsed(one.leg, now))
+    };
+    let bound = promises.iter().filter(is_bound);
+    let all = promised(bound.map(|one| (one.leg, one.facts)));
     let mut missing = all.saturating_sub(there.max(0));
     let can_break = |one: &&Promised<'_>| {
         one.leg.is_requested() && matches!(one.leg.shop, ShopSide::Confirmed { .. })

@@ -252,6 +252,29 @@ fn who_is_late_breaks_before_who_is_not() {
 }
 
 #[test]
+fn a_sale_that_asks_nobody_breaks_no_promise() {
+    // The first order's sale was taken back, and then its time was over: a till may sell one of two pieces.
+    let (mut back, kept) = (leg(1, SOLD), leg(2, YES));
+    back.hub.expires_at = NOW;
+    let taken_back = Facts {
+        movement: Merged::Void,
+        ..Facts::default()
+    };
+    let legs = [(&back, taken_back), (&kept, Facts::default())];
+    let late = NOW.plus(GRACE_MS + 1);
+    assert_eq!(sale(2, &legs, CALL, late), Verdict::Free);
+
+    let promises = legs.map(|(leg, facts)| Promised {
+        leg,
+        facts,
+        is_acknowledged: true,
+    });
+
+    assert!(uncovered(1, 0, &promises, late).is_empty());
+    assert_eq!(uncovered(1, 0, &promises, NOW), [kept.id]);
+}
+
+#[test]
 fn a_sale_on_its_way_is_promised_and_cannot_break() {
     let (kept, gone) = (leg(1, YES), leg(2, SOLD));
     let of = |leg| (leg, Facts::default());
