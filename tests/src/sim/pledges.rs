@@ -546,22 +546,30 @@ impl World {
         for (leg, facts) in self.stood() {
             let is_bought = leg.shop.number() == 5 && facts.movement == Merged::Counts;
             let went_on = leg.shop.number() == 3 && facts.movement == Merged::Counts;
-            let is_lost = leg.shop.movement().is_some() && facts.movement == Merged::NotYet;
-            let is_over = is_bought || went_on || (is_lost && self.age > 0);
+            // Nobody has the movement that the shop's word stands on: its disks went back, or it lies. People know.
+            let is_lost = leg.shop.movement().is_some()
+                && facts.movement == Merged::NotYet
+                && self.nobody_has_the_movement_of(&leg);
+            let is_over = is_bought || went_on || is_lost;
             if leg.is_requested() && !is_over {
                 return Err(format!(
                     "I23 the leg {} is never over: {facts:?} {leg:?}",
                     leg.id
                 ));
             }
-            // Hub and shop went back: nobody has the movement that the shop's word stands on. People know.
-            let is_lost = facts.movement == Merged::NotYet && self.age > 0;
             if bound(&leg, facts) > 0 && !is_lost {
                 return Err(format!("I23 the leg {} holds for ever: {leg:?}", leg.id));
             }
         }
         let told: Vec<HoldId> = self.orders.told.keys().copied().collect();
         told.into_iter().try_for_each(|id| self.tell(id))
+    }
+
+    /// Whether the movement that the shop's word stands on is in none of its ledgers.
+    fn nobody_has_the_movement_of(&self, leg: &Leg) -> bool {
+        let shop = self.shops.iter().find(|shop| shop.id == leg.terms.shop);
+        let mut places = shop.into_iter().flat_map(|shop| &shop.places);
+        places.all(|place| place.machine.facts(leg).movement == Merged::NotYet)
     }
 
     fn agree_on_legs(&mut self) -> Result<(), Broken> {
