@@ -211,6 +211,11 @@ fn when_over(over: HubState, shop: ShopSide, facts: Facts) -> Effect {
         &[Duty::Work(WorkKind::PutBack)]
     };
     let travels: &[Duty] = &[Duty::Work(WorkKind::TravelsUnwanted)];
+    let broken: &[Duty] = if planted::is("broken_tells_nobody") {
+        &[]
+    } else {
+        &[Duty::Work(WorkKind::Broken)]
+    };
     match (shop, facts.movement) {
         (ShopSide::None, _) => Effect {
             word,
@@ -225,7 +230,8 @@ fn when_over(over: HubState, shop: ShopSide, facts: Facts) -> Effect {
         }
         (ShopSide::Moved { .. }, Merged::NotYet) => holds(or(Word::InTransit), travels),
         (ShopSide::Moved { .. }, Merged::Counts) => free(or(Word::InTransit), travels),
-        (ShopSide::Broken { .. }, _) => free(or(Word::Broken), &[]),
+        // It may have been promised in the eyes of a hub that was put back, and end and break in one step.
+        (ShopSide::Broken { .. }, _) => free(or(Word::Broken), broken),
         (ShopSide::Fulfilled { .. }, Merged::NotYet) => holds(or(Word::Declined), bought),
         (ShopSide::Fulfilled { .. }, Merged::Counts) => free(Word::Fulfilled, bought),
     }

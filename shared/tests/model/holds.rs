@@ -277,7 +277,7 @@ fn the_effect_of_every_pair_is_the_one_of_the_table() {
             (Some(Word::Declined), false, &[]),
             (Some(Word::Declined), false, &[PutBack]),
             (Some(Word::InTransit), false, &[TravelsUnwanted]),
-            (Some(Word::Broken), false, &[]),
+            (Some(Word::Broken), false, &[Broken]),
             (Some(Word::Fulfilled), false, &[BoughtAfterEnd]),
         ],
         [
@@ -285,7 +285,7 @@ fn the_effect_of_every_pair_is_the_one_of_the_table() {
             (Some(Word::Expired), false, &[]),
             (Some(Word::Expired), false, &[PutBack]),
             (Some(Word::Expired), false, &[TravelsUnwanted]),
-            (Some(Word::Expired), false, &[]),
+            (Some(Word::Expired), false, &[Broken]),
             (Some(Word::Fulfilled), false, &[BoughtAfterEnd]),
         ],
         [
@@ -293,7 +293,7 @@ fn the_effect_of_every_pair_is_the_one_of_the_table() {
             (Some(Word::Released), false, &[]),
             (Some(Word::Released), false, &[PutBack]),
             (Some(Word::Released), false, &[TravelsUnwanted]),
-            (Some(Word::Released), false, &[]),
+            (Some(Word::Released), false, &[Broken]),
             (Some(Word::Fulfilled), false, &[CancelledAndBought]),
         ],
     ];
