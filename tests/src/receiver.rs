@@ -1,6 +1,7 @@
 //! A receiver of webhooks on this machine, which checks every signature by itself and can fail in every way.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::until;
@@ -91,12 +92,21 @@ impl Manners {
     }
 }
 
+/// A socket at an address, of which there may be several; whoever calls there reaches the one that listens, or nobody.
+fn bound(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseport(true).unwrap();
+    socket.bind(address).unwrap();
+    socket
+}
+
 /// The receiver.
 #[derive(Debug)]
 pub struct Receiver {
     /// Where it is.
     pub url: String,
-    address: std::net::SocketAddr,
+    /// Keeps the address while nobody listens there: else another test's call gets it.
+    place: TcpSocket,
     got: Arc<Mutex<Vec<Got>>>,
     manners: Arc<Mutex<Manners>>,
     task: Option<JoinHandle<()>>,
@@ -104,17 +114,17 @@ pub struct Receiver {
 
 impl Receiver {
     /// Starts one.
-    pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+    pub fn start() -> Self {
+        let place = bound("127.0.0.1:0".parse().unwrap());
+        let address = place.local_addr().unwrap();
         let mut receiver = Self {
             url: format!("http://{address}/services/T0/B0"),
-            address,
+            place,
             got: Arc::default(),
             manners: Arc::default(),
             task: None,
         };
-        receiver.serve(listener);
+        receiver.start_again();
         receiver
     }
 
@@ -137,9 +147,9 @@ impl Receiver {
     }
 
     /// Listens again, at the same address.
-    pub async fn start_again(&mut self) {
-        let listener = TcpListener::bind(self.address).await.unwrap();
-        self.serve(listener);
+    pub fn start_again(&mut self) {
+        let address = self.place.local_addr().unwrap();
+        self.serve(bound(address).listen(64).unwrap());
     }
 
     /// The next calls are answered so, in this order.

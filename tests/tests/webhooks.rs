@@ -56,7 +56,7 @@ async fn open(chain: &Chain, count: usize) -> Vec<Value> {
 #[tokio::test]
 async fn what_happens_to_an_entry_is_told_signed_and_in_its_order() {
     let chain = Chain::start();
-    let receiver = Receiver::start().await;
+    let receiver = Receiver::start();
     let secret = add(&chain, "office", &receiver, &[]);
     let shop = shop(&chain, "S001").await;
 
@@ -98,7 +98,7 @@ async fn what_happens_to_an_entry_is_told_signed_and_in_its_order() {
 #[tokio::test]
 async fn a_receiver_that_fails_and_is_redirected_has_each_message_in_order_under_its_one_name() {
     let chain = Chain::start();
-    let receiver = Receiver::start().await;
+    let receiver = Receiver::start();
     let secret = add(&chain, "office", &receiver, &[]);
     receiver.answers(&[500, 302, 429]);
     let shop = shop(&chain, "S001").await;
@@ -126,7 +126,7 @@ async fn a_receiver_that_fails_and_is_redirected_has_each_message_in_order_under
 #[tokio::test]
 async fn one_shop_whose_message_is_refused_does_not_stop_the_others() {
     let chain = Chain::start();
-    let receiver = Receiver::start().await;
+    let receiver = Receiver::start();
     add(&chain, "office", &receiver, &[]);
     receiver.answers(&[400, 400, 400]);
     let one = shop(&chain, "S001").await;
@@ -154,7 +154,7 @@ async fn one_shop_whose_message_is_refused_does_not_stop_the_others() {
 #[tokio::test]
 async fn a_hub_that_is_killed_before_and_in_a_delivery_delivers_after_it() {
     let mut chain = Chain::start();
-    let mut receiver = Receiver::start().await;
+    let mut receiver = Receiver::start();
     let secret = add(&chain, "office", &receiver, &[]);
     let shop = shop(&chain, "S001").await;
     receiver.stop().await;
@@ -163,7 +163,7 @@ async fn a_hub_that_is_killed_before_and_in_a_delivery_delivers_after_it() {
     chain.kill_hub();
 
     receiver.is_mute(true);
-    receiver.start_again().await;
+    receiver.start_again();
     chain.start_hub();
     let in_hand = until("a delivery that is not answered", || async {
         receiver.got().into_iter().next().ok_or(())
@@ -196,7 +196,7 @@ async fn listed(chain: &Chain, what: &str, is_so: impl Fn(&Value) -> bool) -> Va
 #[tokio::test]
 async fn a_hub_that_is_killed_before_it_notes_a_delivery_says_it_again_under_its_name() {
     let mut chain = Chain::start();
-    let receiver = Receiver::start().await;
+    let receiver = Receiver::start();
     let secret = add(&chain, "office", &receiver, &[]);
     let shop = shop(&chain, "S001").await;
     receiver.holds_back(true);
@@ -232,9 +232,9 @@ async fn a_hub_that_is_killed_before_it_notes_a_delivery_says_it_again_under_its
 #[tokio::test]
 async fn a_receiver_that_never_answers_is_given_up_in_time_and_stops_nobody() {
     let chain = Chain::start();
-    let slow = Receiver::start().await;
+    let slow = Receiver::start();
     add(&chain, "a-slow-one", &slow, &[]);
-    let quick = Receiver::start().await;
+    let quick = Receiver::start();
     add(&chain, "quick", &quick, &[]);
     slow.is_mute(true);
     let shop = shop(&chain, "S001").await;
@@ -259,7 +259,7 @@ async fn a_receiver_that_never_answers_is_given_up_in_time_and_stops_nobody() {
 #[tokio::test]
 async fn a_receiver_that_says_it_is_gone_is_asked_on_and_named_to_people() {
     let chain = Chain::start_with(IMPATIENT);
-    let receiver = Receiver::start().await;
+    let receiver = Receiver::start();
     add(&chain, "office", &receiver, &["--kind", "negative_stock"]);
     receiver.answers(&[410, 410, 410]);
     let shop = shop(&chain, "S001").await;
@@ -285,7 +285,7 @@ async fn a_receiver_that_says_it_is_gone_is_asked_on_and_named_to_people() {
 #[tokio::test]
 async fn a_receiver_that_is_added_again_has_a_new_secret_and_nothing_of_before() {
     let chain = Chain::start();
-    let mut receiver = Receiver::start().await;
+    let mut receiver = Receiver::start();
     let old = add(&chain, "office", &receiver, &[]);
     receiver.stop().await;
     let shop = shop(&chain, "S001").await;
@@ -293,7 +293,7 @@ async fn a_receiver_that_is_added_again_has_a_new_secret_and_nothing_of_before()
     listed(&chain, "something to wait", |hook| hook["waiting"] == 1).await;
 
     chain.cli(&["webhook", "remove", "office"]).ok();
-    receiver.start_again().await;
+    receiver.start_again();
     let new = add(&chain, "office", &receiver, &[]);
     assert_ne!(old, new);
     shop.cli(&["move", "receipt", RING, "--qty", "1"]).ok();
@@ -306,7 +306,7 @@ async fn a_receiver_that_is_added_again_has_a_new_secret_and_nothing_of_before()
 #[tokio::test]
 async fn a_dead_receiver_stops_nobody_is_reported_and_has_everything_when_it_is_back() {
     let chain = Chain::start_with(IMPATIENT);
-    let (mut dead, alive) = (Receiver::start().await, Receiver::start().await);
+    let (mut dead, alive) = (Receiver::start(), Receiver::start().await);
     add(&chain, "dead", &dead, &[]);
     add(&chain, "alive", &alive, &[]);
     dead.stop().await;
@@ -339,7 +339,7 @@ async fn a_dead_receiver_stops_nobody_is_reported_and_has_everything_when_it_is_
     );
     chain.on_hand(RING, -1).await;
 
-    dead.start_again().await;
+    dead.start_again();
     until("everything to be delivered", || async {
         let (late, known) = (dead.taken(), alive.taken());
         let is_told =
@@ -369,7 +369,7 @@ async fn a_dead_receiver_stops_nobody_is_reported_and_has_everything_when_it_is_
 #[tokio::test]
 async fn a_channel_has_what_belongs_to_its_people() {
     let chain = Chain::start();
-    let (rings, all) = (Receiver::start().await, Receiver::start().await);
+    let (rings, all) = (Receiver::start(), Receiver::start().await);
     add(&chain, "rings", &rings, &["--only-owned"]);
     add(&chain, "all", &all, &["--kind", "negative_stock"]);
     chain
@@ -411,7 +411,7 @@ async fn a_channel_has_what_belongs_to_its_people() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_test_says_what_the_receiver_answered() {
     let chain = Chain::start();
-    let receiver = Receiver::start().await;
+    let receiver = Receiver::start();
     let secret = add(&chain, "office", &receiver, &[]);
 
     chain.cli(&["webhook", "test", "office"]).ok();
@@ -466,7 +466,7 @@ async fn neither_the_address_nor_the_secret_of_a_receiver_is_shown_again() {
     let talkative = ["--log", "json", "--log-level", "trace"];
     chain.serve.extend(talkative.map(str::to_owned));
     chain.start_hub();
-    let mut receiver = Receiver::start().await;
+    let mut receiver = Receiver::start();
     let file = chain.path("address");
     std::fs::write(&file, &receiver.url).expect("a file");
     let file = file.to_str().expect("a path");
@@ -485,7 +485,7 @@ async fn neither_the_address_nor_the_secret_of_a_receiver_is_shown_again() {
         }
     })
     .await;
-    receiver.start_again().await;
+    receiver.start_again();
     receiver.has_taken(1).await;
 
     let shown = shown_of(&chain);
