@@ -306,7 +306,7 @@ async fn a_receiver_that_is_added_again_has_a_new_secret_and_nothing_of_before()
 #[tokio::test]
 async fn a_dead_receiver_stops_nobody_is_reported_and_has_everything_when_it_is_back() {
     let chain = Chain::start_with(IMPATIENT);
-    let (mut dead, alive) = (Receiver::start(), Receiver::start().await);
+    let (mut dead, alive) = (Receiver::start(), Receiver::start());
     add(&chain, "dead", &dead, &[]);
     add(&chain, "alive", &alive, &[]);
     dead.stop().await;
@@ -369,7 +369,7 @@ async fn a_dead_receiver_stops_nobody_is_reported_and_has_everything_when_it_is_
 #[tokio::test]
 async fn a_channel_has_what_belongs_to_its_people() {
     let chain = Chain::start();
-    let (rings, all) = (Receiver::start(), Receiver::start().await);
+    let (rings, all) = (Receiver::start(), Receiver::start());
     add(&chain, "rings", &rings, &["--only-owned"]);
     add(&chain, "all", &all, &["--kind", "negative_stock"]);
     chain
