@@ -508,6 +508,8 @@ impl Hub {
                 .of_shop(shop)
                 .filter(|leg| leg.terms.barcode == barcode && leg.is_requested())
                 .filter(|leg| matches!(leg.shop, ShopSide::Confirmed { .. }))
+                // One whose piece has not come holds nothing.
+                .filter(|leg| hold::held(leg, self.facts(leg)) > 0)
                 .max_by_key(|leg| leg.rank())
                 .cloned();
             let Some(last) = last else { continue };
