@@ -6,7 +6,7 @@
 //! `doctor`, `daemon`, [`cli`]; [`rig`] for tests that hold the disk.
 
 pub mod cli;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub mod stranger;
 
 mod config;

@@ -1,4 +1,5 @@
-//! What strangers may send to the local API, as far as it is judged without a ledger. For the fuzzer alone.
+//! What strangers may send to the local API, as far as it is judged without a ledger. For the fuzzer, and built
+//! with the tests so that it does not fall behind what it calls.
 
 use jiff::tz::TimeZone;
 use vitrina_shared::TimeMs;

@@ -29,7 +29,7 @@ mod safety;
 mod server;
 mod shops;
 mod store;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub mod stranger;
 mod view;
 mod webhook;

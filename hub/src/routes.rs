@@ -14,7 +14,7 @@ pub(crate) mod holds;
 mod imports;
 mod locations;
 mod movements;
-mod safety;
+pub(crate) mod safety;
 mod shop;
 mod shops;
 pub(crate) mod stock;

@@ -24,7 +24,7 @@ const ALL: &str = "all";
 /// What can be said with a deed.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Said {
+pub(crate) struct Said {
     note: Option<String>,
     until: Option<String>,
     for_s: Option<i64>,

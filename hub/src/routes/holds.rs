@@ -97,7 +97,16 @@ pub(crate) async fn place(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respo
 }
 
 impl Asked {
-    fn read(self, caller: Box<str>, idempotency_key: Box<str>) -> Result<NewHold, ApiError> {
+    /// What is asked for, under a key of a caller's.
+    ///
+    /// # Errors
+    ///
+    /// 422: it cannot be.
+    pub(crate) fn read(
+        self,
+        caller: Box<str>,
+        idempotency_key: Box<str>,
+    ) -> Result<NewHold, ApiError> {
         let purpose = match &self.purpose {
             None => Purpose::default(),
             Some(word) => Purpose::of_word(word)

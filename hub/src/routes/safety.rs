@@ -18,7 +18,7 @@ use crate::server::Hub;
 /// A rule to be set.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Rule {
+pub(crate) struct Rule {
     shop: Option<ShopId>,
     article: Option<String>,
     barcode: Option<String>,

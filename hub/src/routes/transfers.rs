@@ -73,7 +73,7 @@ pub(crate) async fn one(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respons
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
-    barcode: String,
+    pub(crate) barcode: String,
     qty: Option<i64>,
     from: ShopId,
     to: ShopId,
@@ -105,7 +105,12 @@ pub(crate) async fn request(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Res
     Ok(response)
 }
 
-fn wanted(
+/// What is asked for, read.
+///
+/// # Errors
+///
+/// 422: it cannot be.
+pub(crate) fn wanted(
     asked: Asked,
     (caller, key): (Box<str>, Box<str>),
     barcode: Barcode,
