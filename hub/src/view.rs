@@ -41,7 +41,7 @@ const SHARDS: usize = 64;
 /// How many entries of the feed are copied out at once, so that a commit never waits for a reader's page.
 const CHUNK: usize = 1_024;
 
-type Shard = RwLock<HashMap<Box<str>, Arc<Item>>>;
+type Shard = RwLock<HashMap<Barcode, Arc<Item>>>;
 
 /// The merged stock.
 ///
@@ -293,7 +293,7 @@ impl View {
         }
         let item = Arc::new(Item::new(barcode.clone()));
         if let Some(shard) = self.shard(barcode.as_str()) {
-            write(shard).insert(barcode.as_str().into(), Arc::clone(&item));
+            write(shard).insert(barcode.clone(), Arc::clone(&item));
         }
         write(&self.index).enter(&item);
         item

@@ -1,5 +1,6 @@
 //! The printed identifier of an item, kept as text, leading zeros and all.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -157,6 +158,13 @@ impl TryFrom<String> for Barcode {
 impl From<Barcode> for String {
     fn from(barcode: Barcode) -> Self {
         (*barcode.0).to_owned()
+    }
+}
+
+/// It is compared and hashed as its text.
+impl Borrow<str> for Barcode {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

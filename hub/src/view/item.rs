@@ -1,7 +1,7 @@
 //! One barcode over all shops: what the website asks for, kept ready as bytes.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
 use vitrina_shared::registers::Item as CatalogueItem;
@@ -18,6 +18,12 @@ use crate::view::ready::{
     Answer, Body, GZIP_FROM_BYTES, Kept, Least, Occasion, Tag, Wanted, gzip, matches,
 };
 
+/// What an item is called of which nobody said anything: one for all of them.
+static NAMELESS: LazyLock<Arc<Face>> = LazyLock::new(Arc::default);
+
+/// Below so many levels room is made for one at a time.
+const MANY_LEVELS: usize = 4;
+
 /// One barcode.
 #[derive(Debug)]
 pub(crate) struct Item {
@@ -26,16 +32,17 @@ pub(crate) struct Item {
     inside: Mutex<Inside>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inside {
-    catalogue: Option<CatalogueItem>,
+    /// In a box of its own, as the ready answers: most items have neither, and there are millions.
+    catalogue: Option<Box<CatalogueItem>>,
     face: Arc<Face>,
     /// By the shops' numbers.
     levels: Vec<Level>,
     /// The feed position of the last change.
     changed: u64,
-    kept: Option<Kept>,
-    /// The same for readers of the other channel, of whom there are few or none.
+    kept: Option<Box<Kept>>,
+    /// The same for readers of the other channel.
     kept_gross: Option<Box<Kept>>,
 }
 
@@ -43,7 +50,14 @@ impl Item {
     pub(crate) fn new(barcode: Barcode) -> Self {
         Self {
             barcode,
-            inside: Mutex::default(),
+            inside: Mutex::new(Inside {
+                catalogue: None,
+                face: Arc::clone(&NAMELESS),
+                levels: Vec::new(),
+                changed: 0,
+                kept: None,
+                kept_gross: None,
+            }),
         }
     }
 
@@ -77,7 +91,7 @@ impl Item {
     ) -> (Arc<Face>, Arc<Face>) {
         let mut inside = self.inside();
         let before = Arc::clone(&inside.face);
-        inside.catalogue = catalogue;
+        inside.catalogue = catalogue.map(Box::new);
         if inside.levels.is_empty() {
             // Else its levels follow, with positions of their own.
             inside.changed = inside.changed.max(pos);
@@ -119,6 +133,10 @@ impl Item {
             }),
             Err(at) => {
                 let spoken = level.words.is_some();
+                if inside.levels.len() < MANY_LEVELS {
+                    // Not four at once: most pieces are in one shop.
+                    inside.levels.reserve_exact(1);
+                }
                 inside.levels.insert(at, level);
                 spoken
             }
@@ -175,7 +193,7 @@ impl Item {
     /// The answer, ready-made where it still stands.
     pub(crate) fn answer(&self, wanted: Wanted<'_>, occasion: &Occasion<'_>) -> Answer {
         let mut inside = self.inside();
-        let kept = inside.take_kept(wanted.channel);
+        let kept = inside.kept_for(wanted.channel).take();
         let least = match &kept {
             Some(kept) if kept.least.beats == occasion.beats => kept.least,
             // While the epoch stands no shop's moment goes back: another one is the least only where this one has moved.
@@ -193,7 +211,7 @@ impl Item {
             Some(kept) if kept.life == occasion.life && kept.news == news => kept,
             _ => {
                 let tag = Tag::of(inside.hash(occasion.life, wanted.channel));
-                Kept::new(tag, least, occasion, looks, news)
+                Box::new(Kept::new(tag, least, occasion, looks, news))
             }
         };
         (kept.looks, kept.epoch, kept.asked) = (looks, occasion.epoch, true);
@@ -230,7 +248,7 @@ impl Item {
             };
             answer.body = Some(ready.clone());
         }
-        inside.put_kept(wanted.channel, kept);
+        *inside.kept_for(wanted.channel) = Some(kept);
         answer
     }
 
@@ -254,17 +272,10 @@ impl Item {
 }
 
 impl Inside {
-    fn take_kept(&mut self, channel: Channel) -> Option<Kept> {
+    fn kept_for(&mut self, channel: Channel) -> &mut Option<Box<Kept>> {
         match channel {
-            Channel::NetOfHolds => self.kept.take(),
-            Channel::Gross => self.kept_gross.take().map(|kept| *kept),
-        }
-    }
-
-    fn put_kept(&mut self, channel: Channel, kept: Kept) {
-        match channel {
-            Channel::NetOfHolds => self.kept = Some(kept),
-            Channel::Gross => self.kept_gross = Some(Box::new(kept)),
+            Channel::NetOfHolds => &mut self.kept,
+            Channel::Gross => &mut self.kept_gross,
         }
     }
 
