@@ -185,7 +185,11 @@ fn check_parcel(id: TransferId, transfer: &Transfer, sums: &Sums) -> Result<(), 
             ));
         }
     }
-    if let Some(code) = transfer.lines.keys().find(|code| !sums.contains_key(code)) {
+    if let Some(code) = transfer
+        .lines
+        .keys()
+        .find(|code| !sums.contains_key::<Barcode>(code))
+    {
         return Err(format!("I9 parcel {id} has {code}, which nobody booked"));
     }
     Ok(())
