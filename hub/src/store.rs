@@ -1,7 +1,8 @@
 //! Where the hub keeps what it merged: the only SQL of the hub is below here.
 //!
-//! Every method is a whole: one transaction, or one snapshot. What it promises is said here in words, so that a store
-//! for several hubs on one database can promise the same.
+//! Every method of [`Store`] is a whole: one transaction, or one snapshot. What it promises is said in words, here or, for
+//! what has rows of its own (the catalogue, keys, holds, webhooks and so on), in that module, so that a store for several
+//! hubs on one database can promise the same.
 
 mod account;
 mod answer;
@@ -49,25 +50,21 @@ use vitrina_host::db::Vfs;
 use vitrina_host::output::Lang;
 use vitrina_host::when;
 use vitrina_shared::delta::Entry;
-use vitrina_shared::safety::Scope;
-use vitrina_shared::{Barcode, HubLife, ReplicaId, ShopId, TimeMs};
+use vitrina_shared::{HubLife, ReplicaId, ShopId, TimeMs};
 
 use crate::audit::{AuditChecked, AuditFilter, AuditRow, By, What, changed};
 use crate::change::{Change, FeedHead, ShopRow};
-use crate::keys::{KeyRow, NewKey};
-use crate::webhook::{Hook, Outcome, Parcel};
 use crate::work::decide::{Entry as WorkEntry, Step};
-use crate::work::owner::Rule;
 use crate::work::{Deed, Done, Told, WorkItem};
 
 pub(crate) use account::{Account, Posted};
 pub(crate) use answer::{Ask, Found};
-pub(crate) use catalogue::{CatalogueRow, ImportEnd, ImportRow, Written};
+pub(crate) use catalogue::{CatalogueRow, ImportEnd, Written};
 pub(crate) use digest::BooksRow;
 pub(crate) use error::StoreError;
 pub(crate) use facts::{Asked, Conflict, Held, Known};
 pub(crate) use heard::{DisagreementRow, QuarantineRow, Verdict};
-pub(crate) use history::{Explained, MovementFeed, MovementFilter, MovementPage, MovementRow};
+pub(crate) use history::{Explained, MovementFilter, MovementRow};
 pub(crate) use holds::{
     Alternative, BroughtLegs, Destination, Ending, HoldFilter, HoldRow, LegRow, NewHold, Placing,
     Refused, Rejected, Sending,
@@ -75,7 +72,7 @@ pub(crate) use holds::{
 pub(crate) use lives::LifeRow;
 pub(crate) use receipts::{Scanned, Twice};
 pub(crate) use receive::{Brought, Taken, Via};
-pub(crate) use safety::{SafetyPage, SafetyRow, SafetySet};
+pub(crate) use safety::{SafetyRow, SafetySet};
 pub(crate) use shops::CodeUse;
 pub(crate) use sqlite::Listener;
 pub(crate) use stick::{Lost, StickBases};
@@ -391,56 +388,6 @@ impl Store {
         }
     }
 
-    /// Every API key, revoked ones too.
-    pub(crate) async fn keys(&self) -> Result<Vec<KeyRow>, StoreError> {
-        match self {
-            Self::Sqlite(store) => store.read(keys::all).await,
-        }
-    }
-
-    /// Adds an API key by the hash of its secret; false where the name is taken, by a revoked one too.
-    pub(crate) async fn add_key(
-        &self,
-        by: By,
-        new: NewKey,
-        hash: [u8; 32],
-    ) -> Result<bool, StoreError> {
-        match self {
-            Self::Sqlite(store) => {
-                store
-                    .write(move |txn| {
-                        let is_added = keys::add(txn, &new, &hash)?;
-                        if is_added {
-                            let stock = new.channel.word();
-                            let detail =
-                                json!({ "key": new.name, "role": new.role, "stock": stock });
-                            audit::add(txn, &by, (What::KeyAdd, None), &detail)?;
-                        }
-                        Ok(is_added)
-                    })
-                    .await
-            }
-        }
-    }
-
-    /// Ends an API key; false where there is none of that name that is still good.
-    pub(crate) async fn revoke_key(&self, by: By, name: String) -> Result<bool, StoreError> {
-        match self {
-            Self::Sqlite(store) => {
-                store
-                    .write(move |txn| {
-                        let is_ended = keys::revoke(txn, &name)?;
-                        if is_ended {
-                            let detail = json!({ "key": name });
-                            audit::add(txn, &by, (What::KeyRevoke, None), &detail)?;
-                        }
-                        Ok(is_ended)
-                    })
-                    .await
-            }
-        }
-    }
-
     /// Open records in the shops' quarantine, of one shop or of all.
     pub(crate) async fn quarantine(
         &self,
@@ -495,137 +442,6 @@ impl Store {
             Self::Sqlite(store) => {
                 store
                     .read(move |conn| heard::disagreements(conn, shop.as_ref()))
-                    .await
-            }
-        }
-    }
-
-    /// The merged movements, the latest received first; `before` is where the last page ended.
-    pub(crate) async fn movements_page(
-        &self,
-        filter: MovementFilter,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Result<MovementPage, StoreError> {
-        match self {
-            Self::Sqlite(store) => {
-                store
-                    .read(move |conn| history::page(conn, &filter, before, limit))
-                    .await
-            }
-        }
-    }
-
-    /// The feed of movements behind `since`: each id once, and again when its state changed. No row is ever skipped.
-    pub(crate) async fn movements_feed(
-        &self,
-        filter: MovementFilter,
-        since: u64,
-        limit: usize,
-    ) -> Result<MovementFeed, StoreError> {
-        match self {
-            Self::Sqlite(store) => {
-                let head = store.head().pos;
-                store
-                    .read(move |conn| history::feed(conn, &filter, since, head, limit))
-                    .await
-            }
-        }
-    }
-
-    /// How the number of a barcode came about, by shop and time.
-    pub(crate) async fn explain(
-        &self,
-        barcode: Barcode,
-        shop: Option<ShopId>,
-    ) -> Result<Vec<Explained>, StoreError> {
-        match self {
-            Self::Sqlite(store) => {
-                store
-                    .read(move |conn| history::explain(conn, &barcode, shop.as_ref()))
-                    .await
-            }
-        }
-    }
-
-    /// The accounts of a barcode by shop, or the one of a shop: movements, numbers and holds of one snapshot. What is kept back
-    /// is not among the numbers.
-    pub(crate) async fn account(
-        &self,
-        barcode: Barcode,
-        shop: Option<ShopId>,
-    ) -> Result<Vec<Account>, StoreError> {
-        match self {
-            Self::Sqlite(store) => {
-                store
-                    .read(move |conn| account::of(conn, &barcode, shop.as_ref()))
-                    .await
-            }
-        }
-    }
-
-    /// Writes a part of the ERP's catalogue in one transaction, after everything urgent. What it says already is not
-    /// written again.
-    pub(crate) async fn write_catalogue(
-        &self,
-        rows: Vec<CatalogueRow>,
-    ) -> Result<Written, StoreError> {
-        match self {
-            Self::Sqlite(store) => {
-                store
-                    .write_background(move |txn| catalogue::write(txn, rows))
-                    .await
-            }
-        }
-    }
-
-    /// An import begins.
-    pub(crate) async fn begin_import(&self, id: String, name: String) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(store) => {
-                store
-                    .write(move |txn| catalogue::begin(txn, &id, &name))
-                    .await
-            }
-        }
-    }
-
-    /// It ended.
-    pub(crate) async fn end_import(
-        &self,
-        by: By,
-        id: String,
-        end: ImportEnd,
-    ) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(store) => {
-                store
-                    .write(move |txn| catalogue::end(txn, &by, (&id, &end)))
-                    .await
-            }
-        }
-    }
-
-    /// Imports that a stop cut off are failed ones.
-    pub(crate) async fn abandon_imports(&self) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(store) => store.write(|txn| catalogue::abandon(txn)).await,
-        }
-    }
-
-    /// One import.
-    pub(crate) async fn import(&self, id: String) -> Result<Option<ImportRow>, StoreError> {
-        match self {
-            Self::Sqlite(store) => store.read(move |conn| catalogue::import(conn, &id)).await,
-        }
-    }
-
-    /// The latest imports first.
-    pub(crate) async fn imports(&self, limit: usize) -> Result<Vec<ImportRow>, StoreError> {
-        match self {
-            Self::Sqlite(store) => {
-                store
-                    .read(move |conn| catalogue::imports(conn, limit))
                     .await
             }
         }
@@ -847,132 +663,6 @@ impl Store {
     ) -> Result<Vec<WorkItem>, StoreError> {
         match self {
             Self::Sqlite(store) => store.read(move |conn| work::named(conn, range)).await,
-        }
-    }
-
-    /// The responsibility map, the first rule first.
-    pub(crate) async fn owner_rules(&self) -> Result<Vec<Rule>, StoreError> {
-        match self {
-            Self::Sqlite(store) => store.read(owners::rules).await,
-        }
-    }
-
-    /// Adds a rule; what is not resolved goes to whoever now is responsible.
-    pub(crate) async fn add_owner(&self, by: By, rule: Rule) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(store) => store.write(move |txn| owners::add(txn, &by, &rule)).await,
-        }
-    }
-
-    /// Takes a rule away; false where there is none of that name.
-    pub(crate) async fn remove_owner(&self, by: By, id: [u8; 16]) -> Result<bool, StoreError> {
-        match self {
-            Self::Sqlite(store) => store.write(move |txn| owners::remove(txn, &by, &id)).await,
-        }
-    }
-
-    /// Sets a rule of safety stock; nothing takes it away. Levels of a whole shop get their new places in the feed by
-    /// [`Store::tell_safety`].
-    pub(crate) async fn set_safety(
-        &self,
-        by: By,
-        scope: Scope,
-        units: Option<u32>,
-    ) -> Result<SafetySet, StoreError> {
-        match self {
-            Self::Sqlite(store) => {
-                store
-                    .write(move |txn| safety::set(txn, &by, (&scope, units)))
-                    .await
-            }
-        }
-    }
-
-    /// Gives more of the levels that a rule of a whole shop changed their new places in the feed, after everything urgent;
-    /// whether some are left.
-    pub(crate) async fn tell_safety(&self) -> Result<bool, StoreError> {
-        match self {
-            Self::Sqlite(store) => {
-                if !store.read(safety::is_untold).await? {
-                    return Ok(false);
-                }
-                store.write_background(safety::tell).await
-            }
-        }
-    }
-
-    /// Gives single levels, by the shops' numbers, new places in the feed, because another number of them is kept back.
-    pub(crate) async fn retouch(&self, levels: Vec<(u32, Barcode)>) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(store) => {
-                store
-                    .write_background(move |txn| safety::retouch(txn, &levels))
-                    .await
-            }
-        }
-    }
-
-    /// Rules of safety stock in the order in which they were first set, of one shop where it is named.
-    pub(crate) async fn safety(
-        &self,
-        shop: Option<ShopId>,
-        after: i64,
-        limit: usize,
-    ) -> Result<SafetyPage, StoreError> {
-        match self {
-            Self::Sqlite(store) => {
-                store
-                    .read(move |conn| safety::list(conn, (shop.as_ref(), after), limit))
-                    .await
-            }
-        }
-    }
-
-    /// Every receiver of webhooks, by name.
-    pub(crate) async fn webhooks(&self) -> Result<Vec<Hook>, StoreError> {
-        match self {
-            Self::Sqlite(store) => store.read(outbox::hooks).await,
-        }
-    }
-
-    /// Adds a receiver; false where the name is taken.
-    pub(crate) async fn add_webhook(&self, by: By, hook: Hook) -> Result<bool, StoreError> {
-        match self {
-            Self::Sqlite(store) => store.write(move |txn| outbox::add(txn, &by, &hook)).await,
-        }
-    }
-
-    /// Takes a receiver away, and what waits for it; false where there is none of that name.
-    pub(crate) async fn remove_webhook(&self, by: By, name: String) -> Result<bool, StoreError> {
-        match self {
-            Self::Sqlite(store) => {
-                store
-                    .write(move |txn| outbox::remove(txn, &by, &name))
-                    .await
-            }
-        }
-    }
-
-    /// What may be delivered to a receiver now: the first parcel of each key, those first that are due.
-    pub(crate) async fn parcels(&self, name: String) -> Result<Vec<Parcel>, StoreError> {
-        match self {
-            Self::Sqlite(store) => store.read(move |conn| outbox::due(conn, &name)).await,
-        }
-    }
-
-    /// Writes down how a delivery ended, after everything urgent.
-    pub(crate) async fn parcel_ended(
-        &self,
-        name: String,
-        parcel: i64,
-        outcome: Outcome,
-    ) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(store) => {
-                store
-                    .write_background(move |txn| outbox::ended(txn, &name, parcel, &outcome))
-                    .await
-            }
         }
     }
 

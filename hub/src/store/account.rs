@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use vitrina_shared::{Barcode, ShopId, TimeMs};
 
 use super::sqlite::find_barcode;
-use super::{Explained, HoldRow, StoreError, history, holds, shops, totals};
+use super::{Explained, HoldRow, Store, StoreError, history, holds, shops, totals};
 use crate::change::LevelRow;
 
 /// The end of the commit that gave a position out, and when that was; the first commit that is kept is no answer, because
@@ -81,4 +81,22 @@ fn visible_at(conn: &Connection, pos: u64) -> Result<Option<TimeMs>, StoreError>
         .query_row(params![pos.cast_signed()], |row| row.get(0))
         .optional()?;
     Ok(at.map(TimeMs))
+}
+
+impl Store {
+    /// The accounts of a barcode by shop, or the one of a shop: movements, numbers and holds of one snapshot. What is kept back
+    /// is not among the numbers.
+    pub(crate) async fn account(
+        &self,
+        barcode: Barcode,
+        shop: Option<ShopId>,
+    ) -> Result<Vec<Account>, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .read(move |conn| of(conn, &barcode, shop.as_ref()))
+                    .await
+            }
+        }
+    }
 }

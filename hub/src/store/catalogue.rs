@@ -10,7 +10,7 @@ use vitrina_shared::registers::{Alias, Item, kind};
 use vitrina_shared::{Barcode, Money, TimeMs};
 
 use super::sqlite::Txn;
-use super::{StoreError, audit, registers, totals};
+use super::{Store, StoreError, audit, registers, totals};
 use crate::audit::{By, What};
 use crate::change::Change;
 
@@ -449,4 +449,57 @@ pub(super) fn imports(conn: &Connection, limit: usize) -> Result<Vec<ImportRow>,
         imports.push(import_row(row)?);
     }
     Ok(imports)
+}
+
+impl Store {
+    /// Writes a part of the ERP's catalogue in one transaction, after everything urgent. What it says already is not
+    /// written again.
+    pub(crate) async fn write_catalogue(
+        &self,
+        rows: Vec<CatalogueRow>,
+    ) -> Result<Written, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write_background(move |txn| write(txn, rows)).await,
+        }
+    }
+
+    /// An import begins.
+    pub(crate) async fn begin_import(&self, id: String, name: String) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| begin(txn, &id, &name)).await,
+        }
+    }
+
+    /// It ended.
+    pub(crate) async fn end_import(
+        &self,
+        by: By,
+        id: String,
+        ended: ImportEnd,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| end(txn, &by, (&id, &ended))).await,
+        }
+    }
+
+    /// Imports that a stop cut off are failed ones.
+    pub(crate) async fn abandon_imports(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(|txn| abandon(txn)).await,
+        }
+    }
+
+    /// One import.
+    pub(crate) async fn import(&self, id: String) -> Result<Option<ImportRow>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| import(conn, &id)).await,
+        }
+    }
+
+    /// The latest imports first.
+    pub(crate) async fn imports(&self, limit: usize) -> Result<Vec<ImportRow>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| imports(conn, limit)).await,
+        }
+    }
 }

@@ -7,7 +7,7 @@ use vitrina_shared::movement::{Kind, Movement};
 use vitrina_shared::{Barcode, MovementId, ReplicaId, Seq, ShopId, TimeMs};
 
 use super::sqlite::find_barcode;
-use super::{StoreError, log, shops, voids};
+use super::{Store, StoreError, log, shops, voids};
 
 const DOWN: &str = "SELECT h.pos, h.shop, h.replica, h.first_seq, h.count, h.received_at FROM history AS h \
     WHERE h.pos < ?1 AND h.restated = 0 ORDER BY h.pos DESC";
@@ -417,4 +417,54 @@ pub(super) fn explain(
         });
     }
     Ok(explained)
+}
+
+impl Store {
+    /// The merged movements, the latest received first; `before` is where the last page ended.
+    pub(crate) async fn movements_page(
+        &self,
+        filter: MovementFilter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<MovementPage, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .read(move |conn| page(conn, &filter, before, limit))
+                    .await
+            }
+        }
+    }
+
+    /// The feed of movements behind `since`: each id once, and again when its state changed. No row is ever skipped.
+    pub(crate) async fn movements_feed(
+        &self,
+        filter: MovementFilter,
+        since: u64,
+        limit: usize,
+    ) -> Result<MovementFeed, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                let head = store.head().pos;
+                store
+                    .read(move |conn| feed(conn, &filter, since, head, limit))
+                    .await
+            }
+        }
+    }
+
+    /// How the number of a barcode came about, by shop and time.
+    pub(crate) async fn explain(
+        &self,
+        barcode: Barcode,
+        shop: Option<ShopId>,
+    ) -> Result<Vec<Explained>, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .read(move |conn| explain(conn, &barcode, shop.as_ref()))
+                    .await
+            }
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! API keys, as hashes only.
 
 use rusqlite::{Connection, params};
+use serde_json::json;
 use vitrina_shared::TimeMs;
 
-use super::StoreError;
 use super::sqlite::Txn;
+use super::{Store, StoreError, audit};
+use crate::audit::{By, What};
 use crate::keys::{KeyRow, NewKey};
 
 const ALL: &str =
@@ -50,4 +52,56 @@ pub(super) fn revoke(txn: &Txn<'_>, name: &str) -> Result<bool, StoreError> {
         .prepare_cached(REVOKE)?
         .execute(params![name, txn.now.0])?
         > 0)
+}
+
+impl Store {
+    /// Every API key, revoked ones too.
+    pub(crate) async fn keys(&self) -> Result<Vec<KeyRow>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(all).await,
+        }
+    }
+
+    /// Adds an API key by the hash of its secret; false where the name is taken, by a revoked one too.
+    pub(crate) async fn add_key(
+        &self,
+        by: By,
+        new: NewKey,
+        hash: [u8; 32],
+    ) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| {
+                        let is_added = add(txn, &new, &hash)?;
+                        if is_added {
+                            let stock = new.channel.word();
+                            let detail =
+                                json!({ "key": new.name, "role": new.role, "stock": stock });
+                            audit::add(txn, &by, (What::KeyAdd, None), &detail)?;
+                        }
+                        Ok(is_added)
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// Ends an API key; false where there is none of that name that is still good.
+    pub(crate) async fn revoke_key(&self, by: By, name: String) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .write(move |txn| {
+                        let is_ended = revoke(txn, &name)?;
+                        if is_ended {
+                            let detail = json!({ "key": name });
+                            audit::add(txn, &by, (What::KeyRevoke, None), &detail)?;
+                        }
+                        Ok(is_ended)
+                    })
+                    .await
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ use vitrina_host::sign;
 use vitrina_shared::TimeMs;
 
 use super::sqlite::Txn;
-use super::{StoreError, audit};
+use super::{Store, StoreError, audit};
 use crate::audit::{By, What};
 use crate::webhook::{Hook, Outcome, Parcel, body, host_of, key_of};
 use crate::work::WorkItem;
@@ -167,4 +167,50 @@ pub(super) fn ended(
         }
     }
     Ok(())
+}
+
+impl Store {
+    /// Every receiver of webhooks, by name.
+    pub(crate) async fn webhooks(&self) -> Result<Vec<Hook>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(hooks).await,
+        }
+    }
+
+    /// Adds a receiver; false where the name is taken.
+    pub(crate) async fn add_webhook(&self, by: By, hook: Hook) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| add(txn, &by, &hook)).await,
+        }
+    }
+
+    /// Takes a receiver away, and what waits for it; false where there is none of that name.
+    pub(crate) async fn remove_webhook(&self, by: By, name: String) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| remove(txn, &by, &name)).await,
+        }
+    }
+
+    /// What may be delivered to a receiver now: the first parcel of each key, those first that are due.
+    pub(crate) async fn parcels(&self, name: String) -> Result<Vec<Parcel>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(move |conn| due(conn, &name)).await,
+        }
+    }
+
+    /// Writes down how a delivery ended, after everything urgent.
+    pub(crate) async fn parcel_ended(
+        &self,
+        name: String,
+        parcel: i64,
+        outcome: Outcome,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .write_background(move |txn| ended(txn, &name, parcel, &outcome))
+                    .await
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use vitrina_host::sign;
 
 use super::sqlite::Txn;
-use super::{StoreError, audit, work};
+use super::{Store, StoreError, audit, work};
 use crate::audit::{By, What};
 use crate::work::Level;
 use crate::work::owner::{Owner, Rule};
@@ -76,4 +76,27 @@ pub(super) fn remove(txn: &Txn<'_>, by: &By, id: &[u8; 16]) -> Result<bool, Stor
     audit::add(txn, by, (What::AlertOwnerRemove, None), &detail)?;
     work::assign_all(txn, by)?;
     Ok(true)
+}
+
+impl Store {
+    /// The responsibility map, the first rule first.
+    pub(crate) async fn owner_rules(&self) -> Result<Vec<Rule>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(rules).await,
+        }
+    }
+
+    /// Adds a rule; what is not resolved goes to whoever now is responsible.
+    pub(crate) async fn add_owner(&self, by: By, rule: Rule) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| add(txn, &by, &rule)).await,
+        }
+    }
+
+    /// Takes a rule away; false where there is none of that name.
+    pub(crate) async fn remove_owner(&self, by: By, id: [u8; 16]) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| remove(txn, &by, &id)).await,
+        }
+    }
 }

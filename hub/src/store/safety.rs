@@ -12,7 +12,7 @@ use vitrina_shared::safety::{Goods, SafetyStock, Scope};
 use vitrina_shared::{Barcode, ShopId, TimeMs};
 
 use super::sqlite::Txn;
-use super::{StoreError, audit, shops, totals};
+use super::{Store, StoreError, audit, shops, totals};
 use crate::audit::{By, What};
 use crate::change::Change;
 
@@ -264,4 +264,59 @@ pub(super) fn retouch(txn: &mut Txn<'_>, levels: &[(u32, Barcode)]) -> Result<()
         touch(txn, barcode, Some(*shop))?;
     }
     Ok(())
+}
+
+impl Store {
+    /// Sets a rule of safety stock; nothing takes it away. Levels of a whole shop get their new places in the feed by
+    /// [`Store::tell_safety`].
+    pub(crate) async fn set_safety(
+        &self,
+        by: By,
+        scope: Scope,
+        units: Option<u32>,
+    ) -> Result<SafetySet, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(move |txn| set(txn, &by, (&scope, units))).await,
+        }
+    }
+
+    /// Gives more of the levels that a rule of a whole shop changed their new places in the feed, after everything urgent;
+    /// whether some are left.
+    pub(crate) async fn tell_safety(&self) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                if !store.read(is_untold).await? {
+                    return Ok(false);
+                }
+                store.write_background(tell).await
+            }
+        }
+    }
+
+    /// Gives single levels, by the shops' numbers, new places in the feed, because another number of them is kept back.
+    pub(crate) async fn retouch(&self, levels: Vec<(u32, Barcode)>) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .write_background(move |txn| retouch(txn, &levels))
+                    .await
+            }
+        }
+    }
+
+    /// Rules of safety stock in the order in which they were first set, of one shop where it is named.
+    pub(crate) async fn safety(
+        &self,
+        shop: Option<ShopId>,
+        after: i64,
+        limit: usize,
+    ) -> Result<SafetyPage, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                store
+                    .read(move |conn| list(conn, (shop.as_ref(), after), limit))
+                    .await
+            }
+        }
+    }
 }

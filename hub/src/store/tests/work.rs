@@ -8,7 +8,7 @@ use super::*;
 use crate::store::work::{self, Raised};
 use crate::webhook::{Hook, Outcome};
 use crate::work::decide::{Fact, Presence, Step};
-use crate::work::owner::Owner;
+use crate::work::owner::{Owner, Rule};
 use crate::work::{Deed, Done, Kind as WorkKind, Level, State};
 
 fn raised(cause: &str, order: &str) -> Raised {
