@@ -284,7 +284,7 @@ impl World {
         });
         let kept = open.first().filter(|leg| {
             let before = self.orders.seen.get(&leg.id);
-            leg.shop == ShopSide::None && before.is_some_and(|old| old.side == ShopSide::None)
+            leg.shop == ShopSide::None && before.is_none_or(|old| old.side == ShopSide::None)
         });
         match (lost, kept) {
             (Some((lost, _)), Some(kept)) if lost.shop.number() == 2 => Err(format!(
