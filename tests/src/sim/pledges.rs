@@ -283,8 +283,12 @@ impl World {
             leg.hub.state == HubState::Ended && before.is_some_and(Seen::is_open_confirmed)
         });
         let kept = open.first().filter(|leg| {
-            let before = self.orders.seen.get(&leg.id);
-            leg.shop == ShopSide::None && before.is_none_or(|old| old.side == ShopSide::None)
+            // Where another shop's piece of the hold travels, the shop that it travels to is no second try.
+            let is_silent = match self.orders.seen.get(&leg.id) {
+                Some(old) => old.side == ShopSide::None,
+                None => leg.terms.comes_from.is_none(),
+            };
+            leg.shop == ShopSide::None && is_silent
         });
         match (lost, kept) {
             (Some((lost, _)), Some(kept)) if lost.shop.number() == 2 => Err(format!(
