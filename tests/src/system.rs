@@ -1,5 +1,6 @@
-//! What the system says of a process: memory and time on the processor.
+//! What the system says of a process, memory and time on the processor, and of a connection.
 
+use std::net::TcpStream;
 use std::time::Duration;
 
 /// Memory of a process, in bytes: what it has now.
@@ -42,4 +43,20 @@ pub fn megabytes(bytes: u64) -> f64 {
 /// How many files and sockets it has open.
 pub fn handles(id: u32) -> usize {
     std::fs::read_dir(format!("/proc/{id}/fd")).map_or(0, Iterator::count)
+}
+
+/// Whether a program of this machine still has its end of a line; known without a byte of the line being read.
+pub fn is_open_beyond(line: &TcpStream) -> bool {
+    // One that was reset has no other side any more.
+    let (Ok(beyond), Ok(here)) = (line.peer_addr(), line.local_addr()) else {
+        return false;
+    };
+    let [beyond, here] = [beyond, here].map(|end| format!(":{:04X}", end.port()));
+    // `sl local_address rem_address st …`: addresses as hex with the port last, 01 is an established connection.
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().any(|row| {
+        let mut fields = row.split_whitespace().skip(1);
+        let mut ends_with = |end: &str| fields.next().is_some_and(|field| field.ends_with(end));
+        ends_with(&beyond) && ends_with(&here) && ends_with("01")
+    })
 }
