@@ -278,9 +278,11 @@ impl World {
                 return Err(format!("I20 {id} asks {} again", leg.terms.shop));
             }
         }
+        // A piece that was sent on is no longer where it was kept, which a hub that went back may learn from where it came.
         let lost = legs.iter().find(|(leg, _)| {
             let before = self.orders.seen.get(&leg.id);
-            leg.hub.state == HubState::Ended && before.is_some_and(Seen::is_open_confirmed)
+            let is_ended = leg.hub.state == HubState::Ended && !goes_on(leg.id);
+            is_ended && before.is_some_and(Seen::is_open_confirmed)
         });
         let kept = open.first().filter(|leg| {
             // Where another shop's piece of the hold travels, the shop that it travels to is no second try.
