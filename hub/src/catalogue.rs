@@ -8,6 +8,7 @@ mod csv;
 mod inbox;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -22,7 +23,8 @@ use vitrina_shared::Barcode;
 
 use crate::audit::By;
 use crate::core::Core;
-use crate::store::{CatalogueRow, ImportEnd, StoreError, Written};
+use crate::store::{CatalogueRow, ImportEnd, StoreError, Word, Written};
+use words::Words;
 
 pub(crate) use inbox::watch;
 
@@ -114,6 +116,8 @@ struct Sink<'a> {
     name: String,
     batch: Vec<CatalogueRow>,
     end: ImportEnd,
+    /// What the classifier calls ids; read when the first CommerceML of an archive is.
+    words: Option<Words>,
 }
 
 /// Takes a file, in the background, and removes it; the import's id says what became of it.
@@ -231,6 +235,7 @@ fn import_file(
         name: name.to_owned(),
         batch: Vec::with_capacity(BATCH),
         end: ImportEnd::default(),
+        words: None,
     };
     import_any(&mut sink, &mut file)?;
     sink.flush()?;
@@ -291,9 +296,31 @@ fn import_archive(sink: &mut Sink<'_>, file: &mut File) -> Result<(), ImportErro
 }
 
 impl Sink<'_> {
+    /// The words of earlier files.
+    fn words(&mut self) -> Result<Words, ImportError> {
+        if let Some(words) = self.words.take() {
+            return Ok(words);
+        }
+        let words = tokio::runtime::Handle::current().block_on(self.core.store.words());
+        words.map(Words::of).map_err(|source| ImportError::Store {
+            name: self.name.clone(),
+            source,
+        })
+    }
+
+    /// A word that was not known.
+    fn learnt(&mut self, word: Word) -> Result<(), ImportError> {
+        self.end.words += 1;
+        self.write(CatalogueRow::Word(word))
+    }
+
     /// One record more.
     fn push(&mut self, row: CatalogueRow) -> Result<(), ImportError> {
         self.end.rows += 1;
+        self.write(row)
+    }
+
+    fn write(&mut self, row: CatalogueRow) -> Result<(), ImportError> {
         if self.mode == Mode::DryRun {
             return Ok(());
         }

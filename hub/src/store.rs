@@ -39,6 +39,7 @@ mod totals;
 mod transfers;
 mod verify;
 mod voids;
+mod words;
 mod work;
 
 use std::collections::BTreeMap;
@@ -79,6 +80,7 @@ pub(crate) use stick::{Lost, StickBases};
 pub(crate) use story::Story;
 pub(crate) use transfers::{TransferEntry, TransferFilter, TransferRow, TransferState};
 pub(crate) use verify::{Checked, LOG_ADVICE, Problem};
+pub(crate) use words::{Word, WordKind};
 pub(crate) use work::WorkFilter;
 
 use sqlite::SqliteStore;

@@ -1,6 +1,6 @@
 //! CommerceML `import`, `offers`, `prices` and the classifier.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Seek;
 
@@ -9,15 +9,10 @@ use vitrina_host::number;
 use vitrina_shared::Money;
 use vitrina_shared::registers::Item;
 
+use super::words::Words;
 use super::{ImportError, Sink};
-use crate::store::CatalogueRow;
+use crate::store::{CatalogueRow, WordKind};
 
-/// The most entries of dictionaries that are remembered.
-const MAX_WORDS: usize = 1_000_000;
-/// The most groups that are remembered: a chain has hundreds.
-const MAX_GROUPS: usize = 5_000;
-/// The longest id of one of them, in bytes: it is a GUID.
-const MAX_GROUP_ID_BYTES: usize = 200;
 /// The longest value of an attribute, in characters.
 const MAX_VALUE_CHARS: usize = 500;
 
@@ -26,98 +21,66 @@ const CATEGORY: &str = "category";
 /// What says that there is one piece only; kept as a mark of the item, not among its attributes.
 const UNIQUE: &str = "unique";
 
-/// The names behind the ids of groups, properties, their values and price types.
-#[derive(Default)]
-struct Words {
-    groups: HashMap<String, String>,
-    properties: HashMap<String, String>,
-    values: HashMap<String, String>,
-    currencies: HashMap<String, String>,
+/// What an element says of its goods, and of how many properties only an id is known.
+fn says(words: &Words, item: &CmlItem) -> (Item, u64) {
+    let mut attributes = BTreeMap::new();
+    let mut nameless = 0;
+    for (id, value) in item.properties().filter(|(_, value)| !value.is_empty()) {
+        let word = words.get(WordKind::Value, value);
+        let value = word.or_else(|| (!is_guid(value)).then_some(value));
+        match (words.get(WordKind::Property, id), value) {
+            (Some(name), Some(value)) => add(&mut attributes, name, value),
+            _ => nameless += 1,
+        }
+    }
+    for (name, value) in item.characteristics() {
+        add(&mut attributes, name, value);
+    }
+    // Of the requisites only what is asked for: most are the exchange's own.
+    let kept = |name: &str| matches!(attribute_name(name).as_str(), CATEGORY | UNIQUE);
+    for (name, value) in item.requisites().filter(|(name, _)| kept(name)) {
+        add(&mut attributes, name, value);
+    }
+    // Whoever sorts goods by groups says so where he says nothing else; of several groups the first that has a name.
+    if !attributes.contains_key(CATEGORY)
+        && let Some(name) = item.groups().find_map(|id| words.get(WordKind::Group, id))
+    {
+        add(&mut attributes, CATEGORY, name);
+    }
+    let unique = attributes.remove(UNIQUE);
+    // The retail price is the first that is named without a quantity it begins with.
+    let price = item
+        .prices()
+        .find(|price| price.min_qty.is_none_or(|min| min <= 1))
+        .map(|price| {
+            let written = if price.currency.is_empty() {
+                let of_type = words.get(WordKind::Currency, price.type_id);
+                of_type.unwrap_or_default()
+            } else {
+                price.currency
+            };
+            money(price.amount, written)
+        });
+    let text = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
+    let says = Item {
+        article: text(item.article()),
+        name: text(item.name()),
+        attributes,
+        price,
+        external_id: text(item.id()),
+        unique: unique.is_some_and(|text| yes_or_no(&text) == Some(true)),
+    };
+    (says, nameless)
 }
 
-impl Words {
-    fn learn(&mut self, event: &Event<'_>) {
-        if self.properties.len() + self.values.len() > MAX_WORDS {
-            return;
-        }
-        match event {
-            Event::Group(entry) => {
-                let is_kept = !entry.name.is_empty() && entry.id.len() <= MAX_GROUP_ID_BYTES;
-                if is_kept && self.groups.len() < MAX_GROUPS {
-                    let name = entry.name.chars().take(MAX_VALUE_CHARS).collect();
-                    self.groups.insert(entry.id.to_owned(), name);
-                }
-            }
-            Event::Property(entry) => {
-                self.properties
-                    .insert(entry.id.to_owned(), entry.name.to_owned());
-            }
-            Event::PropertyValue { id, value, .. } => {
-                self.values.insert((*id).to_owned(), (*value).to_owned());
-            }
-            Event::PriceType { entry, currency } => {
-                self.currencies
-                    .insert(entry.id.to_owned(), (*currency).to_owned());
-            }
-            Event::Header(_)
-            | Event::Package(_)
-            | Event::Warehouse(_)
-            | Event::Product(_)
-            | Event::Offer(_) => {}
-        }
-    }
-
-    /// What an element says of its goods.
-    fn item(&self, item: &CmlItem) -> Item {
-        let mut attributes = BTreeMap::new();
-        for (id, value) in item.properties() {
-            if let Some(name) = self.properties.get(id) {
-                add(
-                    &mut attributes,
-                    name,
-                    self.values.get(value).map_or(value, String::as_str),
-                );
-            }
-        }
-        for (name, value) in item.characteristics() {
-            add(&mut attributes, name, value);
-        }
-        // Of the requisites only what is asked for: most are the exchange's own.
-        let kept = |name: &str| matches!(attribute_name(name).as_str(), CATEGORY | UNIQUE);
-        for (name, value) in item.requisites().filter(|(name, _)| kept(name)) {
-            add(&mut attributes, name, value);
-        }
-        // Whoever sorts goods by groups says so where he says nothing else; of several groups the first that has a name.
-        if !attributes.contains_key(CATEGORY)
-            && let Some(name) = item.groups().find_map(|id| self.groups.get(id))
-        {
-            add(&mut attributes, CATEGORY, name);
-        }
-        let unique = attributes.remove(UNIQUE);
-        // The retail price is the first that is named without a quantity it begins with.
-        let price = item
-            .prices()
-            .find(|price| price.min_qty.is_none_or(|min| min <= 1))
-            .map(|price| {
-                let written = if price.currency.is_empty() {
-                    self.currencies
-                        .get(price.type_id)
-                        .map_or("", String::as_str)
-                } else {
-                    price.currency
-                };
-                money(price.amount, written)
-            });
-        let text = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
-        Item {
-            article: text(item.article()),
-            name: text(item.name()),
-            attributes,
-            price,
-            external_id: text(item.id()),
-            unique: unique.is_some_and(|text| yes_or_no(&text) == Some(true)),
-        }
-    }
+/// An id of a directory's value, which says nothing to a reader.
+fn is_guid(text: &str) -> bool {
+    let is_hyphen = |place| matches!(place, 8 | 13 | 18 | 23);
+    let fits = |(place, byte): (usize, u8)| match byte {
+        b'-' => is_hyphen(place),
+        _ => byte.is_ascii_hexdigit() && !is_hyphen(place),
+    };
+    text.len() == 36 && text.bytes().enumerate().all(fits)
 }
 
 /// An amount in a currency as files write it; roubles where it says nothing that is known.
@@ -185,14 +148,29 @@ pub(super) fn import(sink: &mut Sink<'_>, file: &mut File) -> Result<(), ImportE
     cml::check(&mut *file).map_err(wrong)?;
     file.rewind().map_err(read)?;
     let mut reader = CmlReader::open(file).map_err(wrong)?;
-    let mut words = Words::default();
-    let mut has_stock = false;
+    let mut words = sink.words()?;
+    let (mut has_stock, mut nameless) = (false, 0);
     while let Some(event) = reader.next_event().map_err(wrong)? {
-        words.learn(&event);
+        if let Some(word) = words.learn(&event) {
+            sink.learnt(word)?;
+        }
         if let Event::Product(item) | Event::Offer(item) = event {
             has_stock |= item.has_stock_element();
-            take(sink, &words, item)?;
+            nameless += take(sink, &words, item)?;
         }
+    }
+    if words.is_full {
+        sink.warn(
+            0,
+            "the classifier has more names than are kept; the rest is left out",
+        );
+    }
+    sink.words = Some(words);
+    if nameless > 0 {
+        sink.warn(
+            0,
+            &format!("{nameless} properties are left out: no classifier named them; import the one that does, then this file again"),
+        );
     }
     if has_stock {
         sink.warn(
@@ -203,7 +181,8 @@ pub(super) fn import(sink: &mut Sink<'_>, file: &mut File) -> Result<(), ImportE
     Ok(())
 }
 
-fn take(sink: &mut Sink<'_>, words: &Words, item: &CmlItem) -> Result<(), ImportError> {
+/// Takes goods or an offer; of how many of its properties only an id is known.
+fn take(sink: &mut Sink<'_>, words: &Words, item: &CmlItem) -> Result<u64, ImportError> {
     for problem in item.problems() {
         sink.warn(
             item.line(),
@@ -211,23 +190,23 @@ fn take(sink: &mut Sink<'_>, words: &Words, item: &CmlItem) -> Result<(), Import
         );
     }
     if item.is_deleted() || item.is_service() {
-        return Ok(());
+        return Ok(0);
     }
-    let says = words.item(item);
+    let (says, nameless) = says(words, item);
     let barcodes: Vec<_> = item
         .barcodes()
         .filter_map(|text| sink.barcode(item.line(), text))
         .collect();
     if says.external_id.is_none() && barcodes.is_empty() {
         sink.warn(item.line(), "neither an id nor a barcode");
-        return Ok(());
+        return Ok(nameless);
     }
     let says_nothing = says.name.is_none()
         && says.article.is_none()
         && says.attributes.is_empty()
         && says.price.is_none();
     if says_nothing && barcodes.is_empty() {
-        return Ok(());
+        return Ok(nameless);
     }
     // A price file names the offer and nothing else of it.
     let is_price_only =
@@ -235,8 +214,9 @@ fn take(sink: &mut Sink<'_>, words: &Words, item: &CmlItem) -> Result<(), Import
     match (says.price, &says.external_id) {
         (Some(price), Some(code)) if is_price_only => {
             let code = code.clone();
-            sink.push(CatalogueRow::Price { code, price })
+            sink.push(CatalogueRow::Price { code, price })?;
         }
-        _ => sink.push(CatalogueRow::Item { barcodes, says }),
+        _ => sink.push(CatalogueRow::Item { barcodes, says })?,
     }
+    Ok(nameless)
 }

@@ -202,6 +202,77 @@ async fn goods_are_of_the_category_that_they_say_or_of_their_group() {
     }
 }
 
+/// A classifier in a file of its own, as the exchange in parts brings it.
+const CLASSIFIER: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<КоммерческаяИнформация ВерсияСхемы="3.1" ДатаФормирования="2026-11-23T10:00:00">
+ <Классификатор СодержитТолькоИзменения="true"><Ид>c</Ид><Наименование>Классификатор</Наименование>
+  <Группы><Группа><Ид>5d1d27b1-0000-11e4-9440-00155d020201</Ид><Наименование>Кольца</Наименование></Группа></Группы>
+  <Свойства>
+   <Свойство><Ид>a46abc88-5031-11e4-9440-00155d020201</Ид><Наименование>Металл</Наименование><ТипЗначений>Справочник</ТипЗначений>
+    <ВариантыЗначений><Справочник><ИдЗначения>a46abc8a-5031-11e4-9440-00155d020201</ИдЗначения><Значение>золото</Значение></Справочник></ВариантыЗначений>
+   </Свойство>
+   <Свойство><Ид>b12f0e4f-931f-11e3-9430-00155d020201</Ид><Наименование>Проба</Наименование><ТипЗначений>Число</ТипЗначений></Свойство>
+  </Свойства>
+ </Классификатор>
+</КоммерческаяИнформация>"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn goods_have_the_words_of_a_classifier_that_came_in_an_earlier_file() {
+    let value = |id: &str, value: &str| {
+        format!("<ЗначенияСвойства><Ид>{id}</Ид><Значение>{value}</Значение></ЗначенияСвойства>")
+    };
+    let values = [
+        value(
+            "a46abc88-5031-11e4-9440-00155d020201",
+            "a46abc8a-5031-11e4-9440-00155d020201",
+        ),
+        value("b12f0e4f-931f-11e3-9430-00155d020201", "585"),
+    ];
+    let goods = IMPORT.replace(
+        "</Наименование></Товар>",
+        &format!(
+            "</Наименование><Группы><Ид>5d1d27b1-0000-11e4-9440-00155d020201</Ид></Группы>\
+             <ЗначенияСвойств>{}</ЗначенияСвойств></Товар>",
+            values.concat()
+        ),
+    );
+    let erp = Erp::new().await;
+
+    // Before the classifier nothing is said in ids, and the file's report says why.
+    let early = erp.import("import.xml", &goods).await.unwrap();
+    erp.import("offers.xml", OFFERS).await.unwrap();
+    let item = erp.item("2000018987155");
+    let attributes = &item["attributes"];
+    assert_eq!(
+        (&attributes["metal"], &attributes["fineness"]),
+        (&Value::Null, &Value::Null),
+        "{item}"
+    );
+    assert!(
+        early
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("2 properties are left out")),
+        "{early:?}"
+    );
+
+    let named = erp.import("classifier.xml", CLASSIFIER).await.unwrap();
+    assert_eq!((named.rows, named.words), (0, 4), "{named:?}");
+    let again = erp.import("classifier.xml", CLASSIFIER).await.unwrap();
+    assert_eq!((again.words, again.changed), (0, 0), "{again:?}");
+    let late = erp.import("import.xml", &goods).await.unwrap();
+
+    assert_eq!(late.warnings, Vec::<String>::new());
+    let item = erp.item("2000018987155");
+    for (name, word) in [
+        ("metal", "золото"),
+        ("fineness", "585"),
+        ("category", "Кольца"),
+    ] {
+        assert_eq!(item["attributes"][name].as_str(), Some(word), "{item}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_stock_is_refused_by_name() {
     let erp = Erp::new().await;

@@ -45,11 +45,12 @@ pub(super) async fn run(args: ImportArgs, context: Context<'_>) -> anyhow::Resul
             for warning in end.warnings.iter().take(SHOWN) {
                 context.out.note(warning);
             }
-            let (rows, changed, unknown) = (end.rows, end.changed, end.unknown.len());
+            let (rows, words, changed) = (end.rows, end.words, end.changed);
+            let unknown = end.unknown.len();
             context.out.line(say!(
                 context.out.lang(),
-                "{name}: {rows} records, {changed} changes, {unknown} unknown codes",
-                "{name}: записей {rows}, изменений {changed}, неизвестных кодов {unknown}"
+                "{name}: {rows} records, {words} new names, {changed} changes, {unknown} unknown codes",
+                "{name}: записей {rows}, новых названий {words}, изменений {changed}, неизвестных кодов {unknown}"
             ))?;
         }
         ends.push(end);
@@ -64,6 +65,7 @@ fn total(ends: &[ImportEnd]) -> ImportEnd {
     let mut total = ImportEnd::default();
     for end in ends {
         total.rows += end.rows;
+        total.words += end.words;
         total.changed += end.changed;
         total.warnings.extend(end.warnings.iter().cloned());
         total.unknown.extend(end.unknown.iter().cloned());

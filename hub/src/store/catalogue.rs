@@ -10,6 +10,7 @@ use vitrina_shared::registers::{Alias, Item, kind};
 use vitrina_shared::{Barcode, Money, TimeMs};
 
 use super::sqlite::Txn;
+use super::words::{self, Word};
 use super::{Store, StoreError, audit, registers, totals};
 use crate::audit::{By, What};
 use crate::change::Change;
@@ -63,6 +64,8 @@ pub(crate) enum CatalogueRow {
         /// The price.
         price: Money,
     },
+    /// What the classifier calls an id.
+    Word(Word),
 }
 
 /// What became of rows.
@@ -80,6 +83,8 @@ pub(crate) struct Written {
 pub(crate) struct ImportEnd {
     /// Records read.
     pub(crate) rows: u64,
+    /// New words of the classifier, for groups, properties, values and price types.
+    pub(crate) words: u64,
     /// Things that now say something else.
     pub(crate) changed: u64,
     /// What a person should know, at most 1,000.
@@ -161,6 +166,9 @@ pub(super) fn write(txn: &mut Txn<'_>, rows: Vec<CatalogueRow>) -> Result<Writte
                     }
                     None => written.unknown.push(code),
                 }
+            }
+            CatalogueRow::Word(word) => {
+                written.changed += u64::from(words::set(txn, &word)?);
             }
         }
     }

@@ -54,4 +54,9 @@ pub(super) const STEPS: &[Step] = &[
         name: "unanswered",
         sql: include_str!("../../migrations/1009_unanswered.sql"),
     },
+    Step {
+        number: 1_010,
+        name: "words",
+        sql: include_str!("../../migrations/1010_words.sql"),
+    },
 ];
