@@ -168,6 +168,11 @@ pub(crate) fn barcode(text: &str) -> Result<Barcode, Invalid> {
         );
         return Err(Invalid::new("damaged_barcode", "barcode", message));
     }
+    // Another script's digits look like the tag's and name another piece.
+    if text.chars().any(|c| c.is_numeric() && !c.is_ascii()) {
+        let message = format!("{text:?} has digits of another script: scan it again");
+        return Err(Invalid::new("damaged_barcode", "barcode", message));
+    }
     text.parse()
         .map_err(|error: vitrina_shared::barcode::BarcodeError| {
             Invalid::new("bad_barcode", "barcode", format!("{text:?}: {error}"))
@@ -301,6 +306,12 @@ mod tests {
             refused(|line| line.barcode = Some("2,00002E+12".into())),
             "damaged_barcode"
         );
+        for damaged in ["=\"2000018987155\"", "２０００018987155"] {
+            assert_eq!(
+                refused(|line| line.barcode = Some(damaged.into())),
+                "damaged_barcode"
+            );
+        }
         assert_eq!(refused(|line| line.barcode = None), "bad_barcode");
         assert_eq!(
             refused(|line| line.qty = Some("0,5".into())),

@@ -6,8 +6,9 @@ use serde::de::{self, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use vitrina_host::when;
 use vitrina_shared::money::{Money, parse_amount};
-use vitrina_shared::{Barcode, Condition, Details, HoldId, Kind, ShopId, TimeMs};
+use vitrina_shared::{Condition, Details, HoldId, Kind, ShopId, TimeMs};
 
+use crate::ingest::line::barcode;
 use crate::ledger::Force;
 use crate::receipt::{Invalid, Said, Shop, Verb};
 
@@ -243,13 +244,6 @@ fn verb(word: &str) -> Result<Verb, Invalid> {
         let known = "receipt, sale, return, transfer_out, transfer_in, adjustment, count, write_off, surplus or cancel";
         Invalid::new("unknown_type", "type", format!("{word:?} is none of {known}"))
     })
-}
-
-fn barcode(text: &str) -> Result<Barcode, Invalid> {
-    text.parse()
-        .map_err(|error: vitrina_shared::barcode::BarcodeError| {
-            Invalid::new("bad_barcode", "barcode", error.to_string())
-        })
 }
 
 fn hold_id(text: Option<&str>) -> Result<Option<HoldId>, Invalid> {

@@ -181,12 +181,15 @@ pub fn quantity(text: &str) -> Result<i64, NumberError> {
     signed(written.whole, written.negative)
 }
 
-/// Whether a spreadsheet has made a number of this barcode: `2,00002E+12`, `2E+12`, `2000018987155,00`.
+/// Whether a spreadsheet has made a number or a formula of this barcode: `2,00002E+12`, `2000018987155,00`, `="2000018987155"`.
 ///
 /// The digits are lost or the text is not what is printed on the tag, so such a line must not be booked. Lost leading
 /// zeros cannot be seen here.
 pub fn is_excel_damaged(barcode: &str) -> bool {
     let text = barcode.trim();
+    if text.starts_with("=\"") {
+        return true;
+    }
     if let Some((mantissa, exponent)) = text.split_once(is_sign_of_exponent) {
         // Excel always shows one digit before the separator and a signed exponent of two digits or more, which tells
         // it from a true code such as `12E5`.
