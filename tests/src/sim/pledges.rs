@@ -278,13 +278,24 @@ impl World {
                 return Err(format!("I20 {id} asks {} again", leg.terms.shop));
             }
         }
+        self.check_kept(id, legs, open.first().copied())
+    }
+
+    /// What a shop keeps is not given up for what nobody has answered.
+    fn check_kept(
+        &self,
+        id: HoldId,
+        legs: &[&(Leg, Facts)],
+        open: Option<&Leg>,
+    ) -> Result<(), Broken> {
         // A piece that was sent on is no longer where it was kept, which a hub that went back may learn from where it came.
+        let is_sent_on = |id: LegId| legs.iter().any(|(leg, _)| leg.terms.comes_from == Some(id));
         let lost = legs.iter().find(|(leg, _)| {
             let before = self.orders.seen.get(&leg.id);
-            let is_ended = leg.hub.state == HubState::Ended && !goes_on(leg.id);
+            let is_ended = leg.hub.state == HubState::Ended && !is_sent_on(leg.id);
             is_ended && before.is_some_and(Seen::is_open_confirmed)
         });
-        let kept = open.first().filter(|leg| {
+        let kept = open.filter(|leg| {
             // Where another shop's piece of the hold travels, the shop that it travels to is no second try.
             let is_silent = match self.orders.seen.get(&leg.id) {
                 Some(old) => old.side == ShopSide::None,
