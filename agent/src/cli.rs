@@ -22,7 +22,7 @@ use anyhow::Context as _;
 use clap::{CommandFactory, Parser, Subcommand};
 use tokio::runtime::{Builder, Handle, Runtime};
 use vitrina_host::commands::{self, CompletionShell, VERSION};
-use vitrina_host::config::{ConfigError, DataArgs, DataFolder};
+use vitrina_host::config::{ConfigError, DataArgs, DataFolder, Program};
 use vitrina_host::control::{self, ControlRequest, Place};
 use vitrina_host::log::{self, LogArgs, LogOf};
 use vitrina_host::output::{Exit, Lang, Out, OutError};
@@ -170,10 +170,7 @@ fn start(cli: &Cli, out: &mut Out) -> anyhow::Result<Exit> {
         }
         _ => {}
     }
-    let folder = match &cli.verb {
-        Verb::Enrol(_) | Verb::Run(_) => cli.data.existing_or_made()?,
-        _ => cli.data.existing()?,
-    };
+    let folder = folder(cli)?;
     let lang = Lang::chosen(Config::load(&folder)?.language)?;
     out.speak(lang);
     if let Verb::Run(args) = &cli.verb {
@@ -189,6 +186,19 @@ fn start(cli: &Cli, out: &mut Out) -> anyhow::Result<Exit> {
             exit
         }
     }
+}
+
+/// The agent's folder. A mistyped one is no new shop, and the hub's is none at all: nothing is written there.
+fn folder(cli: &Cli) -> Result<DataFolder, ConfigError> {
+    if matches!(cli.verb, Verb::Enrol(_) | Verb::Run(_)) {
+        let folder = cli.data.existing_or_made()?;
+        folder.not_of_another(Program::Agent)?;
+        return Ok(folder);
+    }
+    let folder = cli.data.existing()?;
+    folder.not_of_another(Program::Agent)?;
+    folder.begun(Program::Agent)?;
+    Ok(folder)
 }
 
 /// Runs a command while the folder is ours.

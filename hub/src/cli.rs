@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use vitrina_host::commands::{self, CompletionShell, VERSION};
-use vitrina_host::config::{self, ConfigError, DataArgs, DataFolder};
+use vitrina_host::config::{self, ConfigError, DataArgs, DataFolder, Program};
 use vitrina_host::control::{self, ControlRequest, Place, absolute_from};
 use vitrina_host::log::{self, LogArgs, LogOf};
 use vitrina_host::output::{Exit, Lang, Out, OutError};
@@ -213,12 +213,7 @@ fn run(cli: Cli, out: &mut Out) -> anyhow::Result<Exit> {
         }
         _ => {}
     }
-    // A mistyped folder is no new hub.
-    let data = if cli.verb.begins() {
-        cli.data.existing_or_made()?
-    } else {
-        cli.data.existing()?
-    };
+    let data = folder(&cli)?;
     let config: Config = config::load(data.path(), FILE)?;
     out.speak(Lang::chosen(config.language)?);
     let is_server = matches!(cli.verb, Verb::Serve(_));
@@ -236,6 +231,19 @@ fn run(cli: Cli, out: &mut Out) -> anyhow::Result<Exit> {
         Verb::Restore(args) => runtime.block_on(upkeep::restore(data, args, out)),
         verb => alone_or_beside(&runtime, data, (verb, cli.json), out),
     }
+}
+
+/// The hub's folder. A mistyped one is no new hub, and a shop's is none at all: nothing is written there.
+fn folder(cli: &Cli) -> Result<DataFolder, ConfigError> {
+    if cli.verb.begins() {
+        let data = cli.data.existing_or_made()?;
+        data.not_of_another(Program::Hub)?;
+        return Ok(data);
+    }
+    let data = cli.data.existing()?;
+    data.not_of_another(Program::Hub)?;
+    data.begun(Program::Hub)?;
+    Ok(data)
 }
 
 /// Runs a command here when nobody owns the folder, else in the server that does.

@@ -659,9 +659,13 @@ fn a_data_folder_of_somebody_else_is_named_with_the_account_and_the_cure() {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("rights");
     };
     mode(folder.path(), 0o755);
-    for program in ["vitrina-agent", "vitrina-hub"] {
+    for (program, books) in [
+        ("vitrina-agent", "ledger.sqlite3"),
+        ("vitrina-hub", "hub.sqlite3"),
+    ] {
         let data = folder.path().join(format!("{program}.data"));
         std::fs::create_dir(&data).expect("a folder");
+        std::fs::write(data.join(books), "").expect("books");
         // Where nobody else may look into the build's folder the program is reached by a copy.
         let copy = folder.path().join(program);
         std::fs::copy(binaries::folder().join(program), &copy).expect("a copy");

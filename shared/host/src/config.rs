@@ -3,6 +3,7 @@
 //! The environment is read here and by the flags' own `env` attributes, nowhere else.
 
 mod folder;
+mod owner;
 mod period;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::str::FromStr;
 use serde::de::DeserializeOwned;
 
 pub use folder::{DataArgs, DataFolder};
+pub use owner::Program;
 pub use period::{Period, PeriodError};
 
 use crate::os::OsError;
@@ -57,6 +59,26 @@ pub enum ConfigError {
         /// What was given.
         path: PathBuf,
     },
+    /// The other program keeps its data there.
+    #[error("{} is the folder of a {program}", path.display())]
+    AnothersFolder {
+        /// What was given.
+        path: PathBuf,
+        /// Whose it is.
+        program: &'static str,
+    },
+    /// Nothing of the program is there yet, and the command does not begin it.
+    #[error("there is no {noun} in {0}; start one with: {program} --data {0} {beginning}", path.display())]
+    NotBegun {
+        /// What was given.
+        path: PathBuf,
+        /// What is missing.
+        noun: &'static str,
+        /// The program that begins it.
+        program: &'static str,
+        /// By which command.
+        beginning: &'static str,
+    },
     /// The folder cannot be made.
     #[error("cannot make the data folder")]
     Make(#[source] OsError),
@@ -71,6 +93,8 @@ impl ConfigError {
             | Self::Wrong { .. }
             | Self::NoFolder { .. }
             | Self::NotAFolder { .. }
+            | Self::AnothersFolder { .. }
+            | Self::NotBegun { .. }
             | Self::Make(_) => false,
         }
     }
