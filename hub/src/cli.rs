@@ -28,6 +28,8 @@ use vitrina_host::config::{self, ConfigError, DataArgs, DataFolder, Program};
 use vitrina_host::control::{self, ControlRequest, Place, absolute_from};
 use vitrina_host::log::{self, LogArgs, LogOf};
 use vitrina_host::output::{Exit, Lang, Out, OutError};
+use vitrina_host::say;
+use vitrina_shared::ShopId;
 
 use crate::config::{Config, FILE};
 use crate::core::{Core, Init};
@@ -145,6 +147,19 @@ impl Context<'_> {
 
     fn lang(&self) -> Lang {
         self.out.lang()
+    }
+
+    /// A shop that the caller named is one of the chain: nothing of a mistyped one would pass as a good answer.
+    async fn known(&self, shop: Option<&ShopId>) -> anyhow::Result<()> {
+        let Some(shop) = shop else { return Ok(()) };
+        if self.core.store.shop(shop.clone()).await?.is_some() {
+            return Ok(());
+        }
+        anyhow::bail!(say!(
+            self.lang(),
+            "there is no shop {shop}; see vitrina-hub shop list",
+            "нет магазина {shop}; список показывает vitrina-hub shop list"
+        ))
     }
 }
 

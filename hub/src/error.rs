@@ -198,9 +198,18 @@ impl Code {
     }
 }
 
+/// What is said of a failure: of this one, else of its code.
+fn sentence(code: Code, detail: &str) -> &str {
+    if detail.is_empty() {
+        code.parts().2
+    } else {
+        detail
+    }
+}
+
 /// A failed call.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {detail}", code.word())]
+#[error("{}: {}", code.word(), sentence(*code, detail))]
 pub(crate) struct ApiError {
     code: Code,
     status: StatusCode,
@@ -418,6 +427,15 @@ mod tests {
             "{body}"
         );
         assert!(!body.contains("table"));
+    }
+
+    #[test]
+    fn a_failure_of_which_nothing_more_is_known_is_said_in_the_words_of_its_code() {
+        let bare = ApiError::new(Code::UnknownHold, "");
+        let told = ApiError::new(Code::UnknownHold, "it is another hub's");
+
+        assert_eq!(bare.to_string(), "unknown_hold: There is no such hold");
+        assert_eq!(told.to_string(), "unknown_hold: it is another hub's");
     }
 
     #[test]

@@ -126,6 +126,7 @@ pub(super) async fn run(verb: AlertVerb, context: Context<'_>) -> anyhow::Result
             shop,
             owner,
         } => {
+            context.known(shop.as_ref()).await?;
             let filter = WorkFilter {
                 state,
                 all,

@@ -40,6 +40,7 @@ async fn list(
     shop: Option<ShopId>,
     context: Context<'_>,
 ) -> anyhow::Result<Exit> {
+    context.known(shop.as_ref()).await?;
     let store = &context.core.store;
     let now = context.core.now();
     let mut filter = AuditFilter {

@@ -24,6 +24,7 @@ pub(super) struct ExplainArgs {
 }
 
 pub(super) async fn explain(args: ExplainArgs, context: Context<'_>) -> anyhow::Result<Exit> {
+    context.known(args.shop.as_ref()).await?;
     let view = query::view(&context).await?;
     let barcode: Barcode = match view.find(&args.barcode) {
         Ok(item) => item.barcode.clone(),

@@ -32,6 +32,7 @@ pub(super) enum FramesVerb {
 pub(super) async fn run(verb: FramesVerb, context: Context<'_>) -> anyhow::Result<Exit> {
     match verb {
         FramesVerb::Export { shop, file } => {
+            context.known(Some(&shop)).await?;
             let target = context.file(&file);
             let Exported { frames, movements } =
                 stick::export(context.core, &shop, &target).await?;

@@ -110,6 +110,7 @@ pub(super) async fn run(verb: HoldVerb, mut context: Context<'_>) -> anyhow::Res
             all,
             limit,
         } => {
+            context.known(shop.as_ref()).await?;
             let filter = HoldFilter {
                 shop,
                 order,
@@ -129,6 +130,7 @@ pub(super) async fn run(verb: HoldVerb, mut context: Context<'_>) -> anyhow::Res
             tell(&ended(ending)?, &mut context)
         }
         HoldVerb::Transfer { id, to } => {
+            context.known(Some(&to)).await?;
             let sending = store.send_hold(Some(By::CommandLine), id, to).await?;
             tell(&sent(sending)?, &mut context)
         }
@@ -230,6 +232,7 @@ fn show(row: &HoldRow, context: &mut Context<'_>) -> anyhow::Result<Exit> {
 async fn place(args: PlaceArgs, mut context: Context<'_>) -> anyhow::Result<Exit> {
     let purpose = Purpose::of_word(&args.purpose)
         .ok_or_else(|| Usage("--purpose is cart or order".to_owned()))?;
+    context.known(args.shop.as_ref()).await?;
     let qty = Qty::new(args.qty).ok().filter(|qty| qty.units() > 0);
     let key = match args.key {
         Some(key) => key,

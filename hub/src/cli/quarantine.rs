@@ -63,6 +63,7 @@ pub(super) enum DiffVerb {
 pub(super) async fn run(verb: QuarantineVerb, mut context: Context<'_>) -> anyhow::Result<Exit> {
     match verb {
         QuarantineVerb::List { shop } => {
+            context.known(shop.as_ref()).await?;
             let rows = context.core.store.quarantine(shop).await?;
             if context.json {
                 context
@@ -110,6 +111,7 @@ async fn one(
     shop: Option<ShopId>,
     context: &Context<'_>,
 ) -> anyhow::Result<QuarantineRow> {
+    context.known(shop.as_ref()).await?;
     let mut rows = context.core.store.quarantined(name.range()).await?;
     rows.retain(|row| shop.as_ref().is_none_or(|shop| row.shop == *shop));
     let open = rows.iter().filter(|row| row.state == "open").count();
@@ -236,6 +238,7 @@ async fn decide(
 
 pub(super) async fn diff(verb: DiffVerb, context: Context<'_>) -> anyhow::Result<Exit> {
     let DiffVerb::List { shop } = verb;
+    context.known(shop.as_ref()).await?;
     let rows = context.core.store.disagreements(shop).await?;
     if context.json {
         context

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use vitrina_host::config::Period;
 use vitrina_host::output::Exit;
-use vitrina_host::when;
+use vitrina_host::{say, when};
 use vitrina_shared::movement::Kind;
 use vitrina_shared::{ShopId, TimeMs};
 
@@ -126,6 +126,7 @@ pub(super) async fn view(context: &Context<'_>) -> anyhow::Result<Arc<View>> {
 }
 
 pub(super) async fn stock(args: StockArgs, mut context: Context<'_>) -> anyhow::Result<Exit> {
+    context.known(args.shop.as_ref()).await?;
     let view = view(&context).await?;
     if !args.barcodes.is_empty() {
         return stock_of(&view, &args, &mut context);
@@ -140,7 +141,17 @@ pub(super) async fn stock(args: StockArgs, mut context: Context<'_>) -> anyhow::
     };
     let mut levels = Vec::new();
     loop {
-        let page = stock_list_json(&view, &query)?;
+        let page = match (stock_list_json(&view, &query), &query.shop) {
+            // It is there, or it had been refused.
+            (Err(error), Some(shop)) if error.code() == Code::UnknownShop => {
+                anyhow::bail!(say!(
+                    context.lang(),
+                    "{shop} is not on the website: the command explain shows its numbers",
+                    "{shop} не показан на сайте: числа покажет команда explain"
+                ))
+            }
+            (page, _) => page?,
+        };
         levels.extend(items(&page, "items"));
         match page.get("next_cursor").and_then(Value::as_str) {
             Some(next) => query.after = Some(next.parse()?),
@@ -240,6 +251,7 @@ pub(super) fn since(text: Option<&str>, now: TimeMs) -> Result<TimeMs, Usage> {
 
 pub(super) async fn sales(args: SalesArgs, context: Context<'_>) -> anyhow::Result<Exit> {
     let from = since(args.since.as_deref(), context.core.now())?;
+    context.known(args.shop.as_ref()).await?;
     let mut rows: Vec<MovementRow> = Vec::new();
     for kind in [Kind::Sale, Kind::Return] {
         let filter = MovementFilter {

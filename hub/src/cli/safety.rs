@@ -69,6 +69,7 @@ pub(super) async fn run(verb: SafetyVerb, context: Context<'_>) -> anyhow::Resul
 }
 
 async fn set(of: OfArgs, units: Option<u32>, context: Context<'_>) -> anyhow::Result<Exit> {
+    context.known(of.shop.as_ref()).await?;
     let done = safety::set(context.core, By::CommandLine, of.named(), units).await?;
     let rule = rule_json(&done, units);
     if context.json {
@@ -111,6 +112,7 @@ fn of_what(rule: &Value, lang: vitrina_host::output::Lang) -> String {
 }
 
 async fn list(shop: Option<ShopId>, context: Context<'_>) -> anyhow::Result<Exit> {
+    context.known(shop.as_ref()).await?;
     let mut rules: Vec<SafetyRow> = Vec::new();
     let mut after = Some(0);
     while let Some(place) = after {

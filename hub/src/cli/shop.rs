@@ -78,18 +78,22 @@ pub(super) async fn run(verb: ShopVerb, mut context: Context<'_>) -> anyhow::Res
         ShopVerb::List { not_enrolled } => list(not_enrolled, context).await,
         ShopVerb::Show { shop } => show(shop, context).await,
         ShopVerb::Set { shop, fields } => {
+            context.known(Some(&shop)).await?;
             let row = shops::set(context.core, By::CommandLine, (shop, *fields)).await?;
             show(row.shop, context).await
         }
         ShopVerb::Recode { shop } => {
+            context.known(Some(&shop)).await?;
             let code = shops::recode(context.core, By::CommandLine, shop).await?;
             print_code(&code, &mut context)
         }
         ShopVerb::Revoke { shop } => {
+            context.known(Some(&shop)).await?;
             shops::revoke(context.core, By::CommandLine, shop.clone()).await?;
             done(&mut context, &shop, "revoked", "отозван")
         }
         ShopVerb::Close { shop } => {
+            context.known(Some(&shop)).await?;
             shops::close(context.core, By::CommandLine, shop.clone()).await?;
             done(&mut context, &shop, "closed", "закрыт")
         }
@@ -356,6 +360,7 @@ fn shop_json(row: &crate::change::ShopRow) -> serde_json::Value {
 }
 
 async fn show(shop: ShopId, context: Context<'_>) -> anyhow::Result<Exit> {
+    context.known(Some(&shop)).await?;
     let row = shops::known(context.core, shop).await?;
     let mut json = shop_json(&row);
     let story = context.core.store.story(row).await?;

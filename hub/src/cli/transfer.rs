@@ -82,6 +82,7 @@ pub(super) async fn run(verb: TransferVerb, mut context: Context<'_>) -> anyhow:
             limit,
         } => {
             let state = states_of(&state).ok_or_else(|| Usage(format!("--state is {STATES}")))?;
+            context.known(shop.as_ref()).await?;
             let now = context.core.now();
             let filter = TransferFilter {
                 shop,
@@ -98,6 +99,8 @@ pub(super) async fn run(verb: TransferVerb, mut context: Context<'_>) -> anyhow:
 }
 
 async fn request(args: RequestArgs, mut context: Context<'_>) -> anyhow::Result<Exit> {
+    context.known(Some(&args.from)).await?;
+    context.known(Some(&args.to)).await?;
     let key = match args.key {
         Some(key) => key,
         None => sign::hex(&sign::random_bytes::<16>()?),

@@ -46,6 +46,7 @@ pub(super) struct RestoreArgs {
 }
 
 pub(super) async fn verify(args: VerifyArgs, context: Context<'_>) -> anyhow::Result<Exit> {
+    context.known(args.shop.as_ref()).await?;
     let core = Arc::clone(context.core);
     let shop = args.shop.clone();
     let mut checked = tokio::task::spawn_blocking(move || look(&core, shop.as_ref())).await??;

@@ -1,0 +1,110 @@
+//! What a person mistypes: no answer passes for a good one, and the error says what to type.
+
+use std::path::Path;
+
+use vitrina_tests::process::{Ended, command};
+use vitrina_tests::Chain;
+
+const RING: &str = "2000018987155";
+const NOBODY: &str = "ffffffffffffffffffffffffffffffff";
+
+fn args(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
+}
+
+/// What a command says in Russian, beside its answer.
+fn in_russian(program: &str, data: &Path, line: &str) -> String {
+    let output = command(program, data, &args(line))
+        .env("VITRINA_LANG", "ru")
+        .output()
+        .expect("it runs");
+    String::from_utf8(output.stderr).expect("UTF-8")
+}
+
+#[tokio::test]
+async fn a_shop_that_is_not_one_of_the_chain_is_an_error_of_every_command_that_names_it() {
+    let mut chain = Chain::start();
+    let shop = chain
+        .opened("S001", &format!("barcode;qty\n{RING};3\n"))
+        .await;
+    let file = chain.path("file").display().to_string();
+    let lines = [
+        "verify --shop S099",
+        "verify --shop S099 --repair",
+        "sales --shop S099",
+        "stock --shop S099",
+        "stock RING --shop S099",
+        "explain RING --shop S099",
+        "diff list --shop S099",
+        "quarantine list --shop S099",
+        "quarantine show NOBODY --shop S099",
+        "quarantine drop NOBODY --shop S099",
+        "hold list --shop S099",
+        "hold place RING --order 1 --shop S099",
+        "hold transfer NOBODY --to S099",
+        "safety set 1 --shop S099",
+        "safety list --shop S099",
+        "safety remove --shop S099",
+        "transfer list --shop S099",
+        "transfer request RING --from S001 --to S099",
+        "transfer request RING --from S099 --to S001",
+        "alert list --shop S099",
+        "audit list --shop S099",
+        "frames export --shop S099 FILE",
+        "shop show S099",
+        "shop set S099 --city Moscow",
+        "shop recode S099",
+        "shop revoke S099",
+        "shop close S099",
+    ];
+    let lines = lines.map(|line| {
+        line.replace("RING", RING)
+            .replace("NOBODY", NOBODY)
+            .replace("FILE", &file)
+    });
+    let refused = |told: Ended, line: &str| {
+        let said = "error: there is no shop S099; see vitrina-hub shop list\n";
+        assert_eq!(
+            (told.code, told.stdout.as_str(), told.stderr.as_str()),
+            (1, "", said),
+            "{line}"
+        );
+    };
+
+    for line in &lines {
+        refused(chain.cli(&args(line)), line);
+    }
+    let russian = in_russian("vitrina-hub", &chain.data(), "verify --shop S099");
+    assert!(russian.contains("нет магазина S099"), "{russian}");
+    chain.cli(&["shop", "set", "S001", "--publish", "off"]).ok();
+    let hidden = chain.cli(&["stock", "--shop", "S001"]);
+    assert!(hidden.stderr.contains("not on the website"), "{hidden:?}");
+    chain.cli(&["verify", "--shop", "S001"]).ok();
+    chain.cli(&["explain", RING, "--shop", "S001"]).ok();
+    drop(shop);
+    chain.stop_hub();
+    for line in lines.iter().take(3) {
+        refused(chain.cli(&args(line)), line);
+    }
+}
+
+#[test]
+fn an_error_always_says_something_behind_its_code() {
+    let chain = Chain::start();
+    chain.cli(&["shop", "add", "S001", "--name", "S001"]).ok();
+
+    for (line, words) in [
+        ("hold show NOBODY", "unknown_hold: There is no such hold"),
+        ("hold release NOBODY", "unknown_hold: There is no such hold"),
+        ("transfer show NOBODY", "not_found: "),
+        ("transfer request RING --from S001 --to S001", ": "),
+        ("hold place RING --order 1", "unknown_barcode: "),
+        ("explain RING", "unknown_barcode: "),
+    ] {
+        let line = line.replace("RING", RING).replace("NOBODY", NOBODY);
+        let told = chain.cli(&args(&line));
+        let said = told.stderr.trim_end();
+        assert_ne!(told.code, 0, "{line}");
+        assert!(said.contains(words) && !said.ends_with(':'), "{told:?}");
+    }
+}
