@@ -26,9 +26,12 @@ use vitrina_host::config::{ConfigError, DataArgs, DataFolder, Program};
 use vitrina_host::control::{self, ControlRequest, Place};
 use vitrina_host::log::{self, LogArgs, LogOf};
 use vitrina_host::output::{Exit, Lang, Out, OutError};
+use vitrina_shared::money::{Money, parse_amount};
 
 use crate::config::Config;
 use crate::core::Core;
+use crate::enrol::EnrolError;
+use crate::local_api::request::Price;
 
 /// The agent of one shop: local stock and sales, which the hub and the website follow.
 #[derive(Parser)]
@@ -116,6 +119,11 @@ enum Verb {
     Man,
 }
 
+/// Wrong usage that only the command itself could see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
 /// What every command is given.
 pub(crate) struct Ctx {
     core: Core,
@@ -152,9 +160,24 @@ fn explain(error: &anyhow::Error, out: &mut Out) -> Exit {
         return Exit::Done;
     }
     out.error(error.as_ref());
-    match error.downcast_ref::<ConfigError>() {
-        Some(config) if config.is_usage() => Exit::Usage,
-        _ => Exit::Failed,
+    let is_usage = error.is::<Usage>()
+        || error
+            .downcast_ref::<ConfigError>()
+            .is_some_and(ConfigError::is_usage)
+        || error
+            .downcast_ref::<EnrolError>()
+            .is_some_and(EnrolError::is_usage);
+    if is_usage { Exit::Usage } else { Exit::Failed }
+}
+
+/// A price as the command line takes it.
+fn price(text: Option<&str>) -> Result<Option<Price>, Usage> {
+    let Some(text) = text else { return Ok(None) };
+    match parse_amount(text) {
+        Some(hundredths) => Ok(Some(Price(Money::rub(hundredths)))),
+        None => Err(Usage(format!(
+            "--price {text}: say it in roubles, such as 45900.00"
+        ))),
     }
 }
 

@@ -67,6 +67,22 @@ pub(crate) enum EnrolError {
     Ledger(#[from] LedgerError),
 }
 
+impl EnrolError {
+    /// Whether what the person gave cannot be a code or an address, whoever is asked (exit code 2).
+    pub(crate) fn is_usage(&self) -> bool {
+        match self {
+            Self::Code(_) | Self::Hub(HubError::Address { .. }) => true,
+            Self::Refused
+            | Self::Hub(_)
+            | Self::OtherDevice
+            | Self::Shop(_)
+            | Self::OtherShop { .. }
+            | Self::Identity(_)
+            | Self::Ledger(_) => false,
+        }
+    }
+}
+
 impl From<WireError> for EnrolError {
     fn from(error: WireError) -> Self {
         Self::Hub(error.into())

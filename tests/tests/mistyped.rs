@@ -108,3 +108,63 @@ fn an_error_always_says_something_behind_its_code() {
         assert!(said.contains(words) && !said.ends_with(':'), "{told:?}");
     }
 }
+
+#[tokio::test]
+async fn what_can_be_no_price_time_or_code_is_wrong_usage_and_says_what_is_one() {
+    let chain = Chain::start();
+    let shop = chain
+        .opened("S001", &format!("barcode;qty\n{RING};3\n"))
+        .await;
+    let enrol = "enrol --hub http://127.0.0.1:9 --code";
+
+    for (line, words) in [
+        ("move sale RING --price 45,9a", "such as 45900.00"),
+        ("hold fulfil NOBODY --price 45,9a", "such as 45900.00"),
+        ("sales --since yesterday", "a period such as 7d"),
+        (&format!("{enrol} AAAA"), "4 letters"),
+        ("enrol --hub http://127.0.0.1:9", "--code"),
+        ("enrol --hub 127.0.0.1:18420 --code AAAA", "127.0.0.1:18420"),
+    ] {
+        let line = line.replace("RING", RING).replace("NOBODY", NOBODY);
+        let told = shop.cli(&args(&line));
+        assert_eq!(told.code, 2, "{line}: {told:?}");
+        assert!(told.stderr.contains(words), "{line}: {told:?}");
+    }
+    for (line, words) in [
+        ("shop add S002 --tz Moscow", "tz of S002"),
+        ("shop add S002 --tz Moscow --dry-run", "tz of S002"),
+        ("shop add S002 --hours 10-22", "hours of S002"),
+        ("shop set S001 --hours 10-22", "hours of S001"),
+        ("sales --since yesterday", "a period such as 7d"),
+    ] {
+        let told = chain.cli(&args(line));
+        assert_eq!(told.code, 2, "{line}: {told:?}");
+        assert!(told.stderr.contains(words), "{line}: {told:?}");
+    }
+    let nameless = chain.cli(&["key", "add", "--role", "erp", "--name", ""]);
+    assert_eq!(nameless.code, 2, "{nameless:?}");
+    // A file that is wrong is no wrong usage.
+    let file = chain.path("shops.csv");
+    std::fs::write(&file, "shop;name;tz\nS002;S002;Moscow\n").expect("a file");
+    let told = chain.cli(&["shop", "add", "--from", &file.display().to_string()]);
+    assert_eq!(told.code, 1, "{told:?}");
+    assert_eq!(shop.cli(&["stock", RING, "--json"]).json()["on_hand"], 3);
+}
+
+#[tokio::test]
+async fn the_sales_of_a_shop_are_told_since_a_time_or_for_a_period() {
+    let chain = Chain::start();
+    let shop = chain
+        .opened("S001", &format!("barcode;qty\n{RING};3\n"))
+        .await;
+    shop.sell("now", RING).await;
+    let count = |since: &str| {
+        let sales = shop.cli(&["sales", "--since", since, "--json"]).ok().json();
+        sales["items"].as_array().map(Vec::len)
+    };
+
+    for since in ["1h", "7d", "2026-01-01", "2026-01-01T10:00:00"] {
+        assert_eq!(count(since), Some(1), "{since}");
+    }
+    assert_eq!(count("2126-01-01"), Some(0));
+}

@@ -4,9 +4,9 @@ use anyhow::Context as _;
 use vitrina_host::output::{Exit, Out};
 use vitrina_host::sign;
 
-use super::Ctx;
+use super::{Ctx, price};
 use crate::local_api::movements::{self, Answer};
-use crate::local_api::request::{MovementRequest, Price};
+use crate::local_api::request::MovementRequest;
 
 /// The movement.
 #[derive(clap::Args)]
@@ -61,10 +61,6 @@ pub(super) struct Args {
 }
 
 pub(super) fn book(ctx: &Ctx, args: &Args, out: &mut Out) -> anyhow::Result<Exit> {
-    let price = args
-        .price
-        .as_deref()
-        .map(|text| serde_json::from_value::<Price>(text.into()));
     let request = MovementRequest {
         kind: args.kind.clone(),
         barcode: Some(args.barcode.clone()),
@@ -73,7 +69,7 @@ pub(super) fn book(ctx: &Ctx, args: &Args, out: &mut Out) -> anyhow::Result<Exit
         line: args.line,
         till: args.till.clone(),
         reference: args.reference.clone(),
-        price: price.transpose().context("--price")?,
+        price: price(args.price.as_deref())?,
         at: args.at.clone(),
         to: args.to.clone(),
         from: args.from.clone(),

@@ -7,7 +7,7 @@ use serde_json::json;
 use vitrina_host::output::{Exit, Out};
 use vitrina_host::say;
 
-use super::Ctx;
+use super::{Ctx, Usage};
 use crate::enrol::{self, Invitation};
 
 /// Where the code comes from, and the hub.
@@ -53,7 +53,8 @@ impl Invited {
             (Some(code), _) => code.clone(),
             (None, Some(path)) => read(path)?,
             (None, None) => {
-                anyhow::bail!("give the code: --code CODE, --code-file F or VITRINA_CODE")
+                let words = "give the code: --code CODE, --code-file F or VITRINA_CODE";
+                return Err(Usage(words.to_owned()).into());
             }
         };
         let ca = self.ca.as_ref().map(read).transpose()?;

@@ -5,14 +5,13 @@ use vitrina_host::output::{Exit, Out};
 use vitrina_host::{say, sign, when};
 use vitrina_shared::{LegId, TimeMs};
 
-use super::Ctx;
+use super::{Ctx, price};
 use crate::core::now;
 use crate::hold_json::{self, HoldJson};
 use crate::ledger::hold::{self, HoldRow, Which};
 use crate::local_api::holds::{
     self, AnswerRequest, ConfirmRequest, DeclineRequest, FulfilRequest, Told,
 };
-use crate::local_api::request::Price;
 
 /// How many rows are read at once.
 const PAGE: usize = 1_000;
@@ -123,16 +122,12 @@ pub(super) fn hold(ctx: &Ctx, verb: &Verb, out: &mut Out) -> anyhow::Result<Exit
 }
 
 fn fulfil(ctx: &Ctx, args: &FulfilArgs, out: &mut Out) -> anyhow::Result<Exit> {
-    let price = args
-        .price
-        .as_deref()
-        .map(|text| serde_json::from_value::<Price>(text.into()));
     let request = FulfilRequest {
         receipt: args.receipt.clone(),
         line: args.line,
         till: args.till.clone(),
         at: args.at.clone(),
-        price: price.transpose()?,
+        price: price(args.price.as_deref())?,
         force: args.force,
         ..FulfilRequest::default()
     };

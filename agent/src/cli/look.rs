@@ -1,11 +1,13 @@
 //! `stock` and `sales`: what is here, and what was sold.
 
+use jiff::tz::TimeZone;
 use serde_json::json;
+use vitrina_host::config::Period;
 use vitrina_host::output::{Exit, Out};
 use vitrina_host::when;
 use vitrina_shared::{Barcode, Key, TimeMs};
 
-use super::Ctx;
+use super::{Ctx, Usage};
 use crate::core::{now, shop_zone};
 use crate::ledger::query::{self, SaleRow};
 use crate::ledger::{Desk, LedgerError, others};
@@ -24,7 +26,7 @@ pub(super) struct StockArgs {
 /// Which sales.
 #[derive(clap::Args)]
 pub(super) struct SalesArgs {
-    /// From this moment on, such as 2026-11-22 or 2026-11-22T10:00:00
+    /// Since when, as a time such as 2026-11-22 or 2026-11-22T10:00:00, or as a period before now such as 7d
     #[arg(long, value_name = "T")]
     since: Option<String>,
     /// At most so many, the newest
@@ -123,17 +125,29 @@ fn one(ctx: &Ctx, text: &str) -> anyhow::Result<Option<StockJson>> {
     Ok(found)
 }
 
+/// A time of the shop, or a period before now.
+fn moment(text: &str, zone: &TimeZone) -> Result<TimeMs, Usage> {
+    if let Ok(period) = text.parse::<Period>() {
+        return Ok(now().plus(period.as_millis().saturating_neg()));
+    }
+    when::parse_ms(text, zone).map(TimeMs).map_err(|_| {
+        Usage(format!(
+            "--since {text}: say a time such as 2026-11-22 or 2026-11-22T10:00:00, or a period such as 7d"
+        ))
+    })
+}
+
 pub(super) fn sales(ctx: &Ctx, args: &SalesArgs, out: &mut Out) -> anyhow::Result<Exit> {
     let zone = ctx.core.read(shop_zone)?;
     let since = args
         .since
         .as_deref()
-        .map(|text| when::parse_ms(text, &zone))
+        .map(|text| moment(text, &zone))
         .transpose()?;
     let limit = args.limit;
     let rows = ctx
         .core
-        .read(move |conn| query::sales(conn, since.map(TimeMs), limit))?;
+        .read(move |conn| query::sales(conn, since, limit))?;
     if ctx.json {
         let items: Vec<_> = rows.iter().map(sale_json).collect();
         out.json(&json!({"items": items, "next_cursor": null}))?;

@@ -4,9 +4,9 @@ use vitrina_host::output::Exit;
 use vitrina_host::{say, when};
 use vitrina_shared::stock::Channel;
 
-use super::Context;
+use super::{Context, Usage};
 use crate::audit::By;
-use crate::keys::{KeyRow, NewKey, Role};
+use crate::keys::{KeyError, KeyRow, NewKey, Role};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum KeyVerb {
@@ -41,7 +41,10 @@ pub(super) async fn run(verb: KeyVerb, context: Context<'_>) -> anyhow::Result<E
                 channel: stock,
             };
             let key = core.keys.add(&core.store, By::CommandLine, new.clone());
-            let key = key.await?;
+            let key = key.await.map_err(|error| match error {
+                KeyError::Name => Usage(error.to_string()).into(),
+                error => anyhow::Error::from(error),
+            })?;
             if context.json {
                 context.out.json(&serde_json::json!({
                     "key": key, "name": new.name, "role": role, "stock": stock.word(),

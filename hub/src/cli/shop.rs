@@ -12,7 +12,7 @@ use vitrina_shared::ShopId;
 
 use super::{Context, Usage};
 use crate::audit::By;
-use crate::shops::{self, EnrolCode, Fields, NewShop};
+use crate::shops::{self, EnrolCode, Fields, NewShop, ShopError};
 use crate::store::Story;
 
 #[derive(Debug, clap::Subcommand)]
@@ -79,7 +79,8 @@ pub(super) async fn run(verb: ShopVerb, mut context: Context<'_>) -> anyhow::Res
         ShopVerb::Show { shop } => show(shop, context).await,
         ShopVerb::Set { shop, fields } => {
             context.known(Some(&shop)).await?;
-            let row = shops::set(context.core, By::CommandLine, (shop, *fields)).await?;
+            let row = shops::set(context.core, By::CommandLine, (shop, *fields)).await;
+            let row = row.map_err(of_an_option)?;
             show(row.shop, context).await
         }
         ShopVerb::Recode { shop } => {
@@ -130,11 +131,20 @@ async fn add(args: AddArgs, mut context: Context<'_>) -> anyhow::Result<Exit> {
         fields: *args.fields,
     };
     if args.dry_run {
-        shops::check_all(vec![new])?;
+        shops::check_all(vec![new]).map_err(of_an_option)?;
         return Ok(Exit::Done);
     }
-    let code = shops::add(context.core, By::CommandLine, new).await?;
+    let code = shops::add(context.core, By::CommandLine, new).await;
+    let code = code.map_err(of_an_option)?;
     print_code(&code, &mut context)
+}
+
+/// What cannot be so was said by an option; in a file it is the file that is wrong.
+fn of_an_option(error: ShopError) -> anyhow::Error {
+    match error {
+        ShopError::Field { .. } => Usage(error.to_string()).into(),
+        error => error.into(),
+    }
 }
 
 fn print_code(code: &EnrolCode, context: &mut Context<'_>) -> anyhow::Result<Exit> {
