@@ -116,12 +116,15 @@ async fn what_can_be_no_price_time_or_code_is_wrong_usage_and_says_what_is_one()
         .opened("S001", &format!("barcode;qty\n{RING};3\n"))
         .await;
     let enrol = "enrol --hub http://127.0.0.1:9 --code";
+    // The last letter of a whole code stands for three bits and two zeros.
+    let spoilt = "0000-0000-0000-0000-0000-0000-01";
 
     for (line, words) in [
         ("move sale RING --price 45,9a", "such as 45900.00"),
         ("hold fulfil NOBODY --price 45,9a", "such as 45900.00"),
         ("sales --since yesterday", "a period such as 7d"),
         (&format!("{enrol} AAAA"), "4 letters"),
+        (&format!("{enrol} {spoilt}"), "mistyped"),
         ("enrol --hub http://127.0.0.1:9", "--code"),
         ("enrol --hub 127.0.0.1:18420 --code AAAA", "127.0.0.1:18420"),
     ] {

@@ -261,7 +261,7 @@ async fn plain_http_at_a_tls_port_and_tls_at_a_plain_one_are_told_what_they_met(
     let (secret, plain) = (Chain::over_tls(), Chain::start());
     let data = secret.path("S003");
     std::fs::create_dir(&data).expect("a folder");
-    let code = "AAAAA-AAAAA-AAAAA-AAAAA-AAAAA-A";
+    let code = "AAAAA-AAAAA-AAAAA-AAAAA-AAAAA-0";
     let enrol = |url: &str| {
         run(
             "vitrina-agent",

@@ -19,6 +19,9 @@ pub enum CodeError {
         /// Letters that were typed.
         found: usize,
     },
+    /// The last letter has bits that no code has: there is another one in its place.
+    #[error("the code is mistyped: its last letter is another one")]
+    Last,
 }
 
 /// `ABCD-EFGH-…` of the bytes; 5 bits a letter, the last one filled up with zeros.
@@ -74,11 +77,14 @@ pub fn code_to_bytes<const N: usize>(code: &str) -> Result<[u8; N], CodeError> {
         }
     }
     let wanted = (N * 8).div_ceil(5);
-    if found == wanted {
-        Ok(bytes)
-    } else {
-        Err(CodeError::Length { wanted, found })
+    if found != wanted {
+        return Err(CodeError::Length { wanted, found });
     }
+    // What fills up the last letter.
+    if bits != 0 {
+        return Err(CodeError::Last);
+    }
+    Ok(bytes)
 }
 
 fn value_of(letter: char) -> Option<u32> {
@@ -122,6 +128,13 @@ mod tests {
                 found: 7
             })
         );
+    }
+
+    #[test]
+    fn a_last_letter_that_no_code_ends_with_is_mistyped() {
+        let code = code_from_bytes(&[255]);
+        assert_eq!(code, "ZW");
+        assert_eq!(code_to_bytes::<1>("ZX"), Err(CodeError::Last));
     }
 
     proptest! {
