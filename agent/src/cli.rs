@@ -26,11 +26,13 @@ use vitrina_host::config::{ConfigError, DataArgs, DataFolder, Program};
 use vitrina_host::control::{self, ControlRequest, Place};
 use vitrina_host::log::{self, LogArgs, LogOf};
 use vitrina_host::output::{Exit, Lang, Out, OutError};
+use vitrina_host::say;
 use vitrina_shared::money::{Money, parse_amount};
 
 use crate::config::Config;
 use crate::core::Core;
 use crate::enrol::EnrolError;
+use crate::local_api::problem::Problem;
 use crate::local_api::request::Price;
 
 /// The agent of one shop: local stock and sales, which the hub and the website follow.
@@ -168,6 +170,19 @@ fn explain(error: &anyhow::Error, out: &mut Out) -> Exit {
             .downcast_ref::<EnrolError>()
             .is_some_and(EnrolError::is_usage);
     if is_usage { Exit::Usage } else { Exit::Failed }
+}
+
+/// Tells that something was refused, and which option the words of the API mean here.
+fn refused(problem: &Problem, out: &mut Out) -> Exit {
+    out.note(problem.in_words());
+    if let Some(options) = problem.options() {
+        out.note(say!(out.lang(), "here: {options}", "здесь: {options}"));
+    }
+    if problem.is_of_fields() {
+        Exit::Usage
+    } else {
+        Exit::Failed
+    }
 }
 
 /// A price as the command line takes it.

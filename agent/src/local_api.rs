@@ -12,7 +12,7 @@ mod metrics;
 pub(crate) mod movements;
 mod page;
 mod pairing;
-mod problem;
+pub(crate) mod problem;
 pub(crate) mod receipts;
 pub(crate) mod request;
 mod serve;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use vitrina_tests::process::{Ended, command};
-use vitrina_tests::Chain;
+use vitrina_tests::{Chain, until};
 
 const RING: &str = "2000018987155";
 const NOBODY: &str = "ffffffffffffffffffffffffffffffff";
@@ -170,4 +170,49 @@ async fn the_sales_of_a_shop_are_told_since_a_time_or_for_a_period() {
         assert_eq!(count(since), Some(1), "{since}");
     }
     assert_eq!(count("2126-01-01"), Some(0));
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_option_that_says_what_is_missing() {
+    let chain = Chain::start();
+    let shop = chain
+        .opened(
+            "S001",
+            &format!("barcode;qty;at\n{RING};9;2026-11-01 09:00:00\n"),
+        )
+        .await;
+    let placed = chain
+        .cli(&["hold", "place", RING, "--order", "1024", "--json"])
+        .ok()
+        .json();
+    let hold = placed["id"].as_str().expect("an id").to_owned();
+    until("the shop to hear of it", || async {
+        let list = shop.cli(&["hold", "list", "--json"]).ok().json();
+        if list["items"][0]["id"] == placed["id"] {
+            Ok(())
+        } else {
+            Err(list)
+        }
+    })
+    .await;
+    for till in ["1", "2"] {
+        let sale = format!("move sale {RING} --receipt 1 --line 1 --at 2026-11-20T10:00:00 --till");
+        shop.cli(&args(&format!("{sale} {till}"))).ok();
+    }
+
+    for (line, option) in [
+        (format!("hold fulfil {hold} --receipt 1001"), "--till TILL"),
+        (
+            format!("transfer receive {RING}"),
+            "--transfer ID --from SHOP",
+        ),
+        (
+            format!("transfer receive {RING} --transfer T-1 --force"),
+            "--from SHOP",
+        ),
+    ] {
+        let told = shop.cli(&args(&line));
+        assert!(told.code == 1 || told.code == 2, "{line}: {told:?}");
+        assert!(told.stderr.contains(option), "{line}: {told:?}");
+    }
 }

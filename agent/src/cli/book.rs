@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use vitrina_host::output::{Exit, Out};
 use vitrina_host::sign;
 
-use super::{Ctx, price};
+use super::{Ctx, price, refused};
 use crate::local_api::movements::{self, Answer};
 use crate::local_api::request::MovementRequest;
 
@@ -91,12 +91,7 @@ pub(super) fn book(ctx: &Ctx, args: &Args, out: &mut Out) -> anyhow::Result<Exit
     let body = match answer {
         Answer::Made(body) | Answer::Again(_, body) => body,
         Answer::Refused(problem) => {
-            out.note(problem.in_words());
-            return Ok(if problem.is_of_fields() {
-                Exit::Usage
-            } else {
-                Exit::Failed
-            });
+            return Ok(refused(&problem, out));
         }
     };
     let booked: serde_json::Value =

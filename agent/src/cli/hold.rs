@@ -5,7 +5,7 @@ use vitrina_host::output::{Exit, Out};
 use vitrina_host::{say, sign, when};
 use vitrina_shared::{LegId, TimeMs};
 
-use super::{Ctx, price};
+use super::{Ctx, price, refused};
 use crate::core::now;
 use crate::hold_json::{self, HoldJson};
 use crate::ledger::hold::{self, HoldRow, Which};
@@ -157,14 +157,7 @@ fn about(
     match told {
         Ok(value) if ctx.json => out.json(&value)?,
         Ok(value) => out.line(word(&value))?,
-        Err(problem) => {
-            out.note(problem.in_words());
-            return Ok(if problem.is_of_fields() {
-                Exit::Usage
-            } else {
-                Exit::Failed
-            });
-        }
+        Err(problem) => return Ok(refused(&problem, out)),
     }
     Ok(Exit::Done)
 }

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use vitrina_host::output::{Exit, Out};
 use vitrina_host::sign;
 
-use super::Ctx;
+use super::{Ctx, refused};
 use crate::ledger::transfer::Which;
 use crate::local_api::movements::Answer;
 use crate::local_api::transfers::{self, CancelRequest, ReceiveRequest, ShipRequest};
@@ -133,10 +133,7 @@ pub(super) fn transfer(ctx: &Ctx, verb: &Verb, out: &mut Out) -> anyhow::Result<
                     let count = value.get("cancelled").map(ToString::to_string);
                     out.line(count.unwrap_or_default())?;
                 }
-                Err(problem) => {
-                    out.note(problem.in_words());
-                    return Ok(failed(problem.is_of_fields()));
-                }
+                Err(problem) => return Ok(refused(&problem, out)),
             }
             Ok(Exit::Done)
         }
@@ -150,21 +147,12 @@ fn key_of(given: Option<&String>) -> anyhow::Result<String> {
     }
 }
 
-fn failed(is_of_fields: bool) -> Exit {
-    if is_of_fields {
-        Exit::Usage
-    } else {
-        Exit::Failed
-    }
-}
-
 /// What was booked: all of it as JSON, else the new on-hand.
 fn tell(ctx: &Ctx, answer: Answer, out: &mut Out) -> anyhow::Result<Exit> {
     let body = match answer {
         Answer::Made(body) | Answer::Again(_, body) => body,
         Answer::Refused(problem) => {
-            out.note(problem.in_words());
-            return Ok(failed(problem.is_of_fields()));
+            return Ok(refused(&problem, out));
         }
     };
     let booked: serde_json::Value =

@@ -93,6 +93,18 @@ impl Problem {
         format!("{}: {}", self.code, self.detail)
     }
 
+    /// The options of the commands that say what is missing.
+    pub(crate) fn options(&self) -> Option<&'static str> {
+        let field = self.errors.first().map(|error| error.field.as_str());
+        match (self.code, field) {
+            ("not_awaited", _) => Some("--transfer ID --from SHOP"),
+            ("which_transfer", _) => Some("--transfer ID"),
+            (_, Some("till")) => Some("--till TILL"),
+            (_, Some("from")) => Some("--from SHOP"),
+            _ => None,
+        }
+    }
+
     /// The status.
     pub(crate) fn status(&self) -> u16 {
         self.status
