@@ -216,3 +216,23 @@ async fn a_refusal_names_the_option_that_says_what_is_missing() {
         assert!(told.stderr.contains(option), "{line}: {told:?}");
     }
 }
+
+#[tokio::test]
+async fn every_column_of_a_list_of_disagreements_has_a_name() {
+    let chain = Chain::start();
+    let shop = chain
+        .opened(
+            "S001",
+            &format!("barcode;qty;at\n{RING};3;2026-11-01 09:00:00\n"),
+        )
+        .await;
+    let file = chain.path("balances.csv");
+    let text = format!("barcode;qty;at\n{RING};2;2026-11-21 09:00:00\n");
+    std::fs::write(&file, text).expect("a file");
+    shop.cli(&["import", &file.display().to_string()]).ok();
+
+    let told = shop.cli(&["diff", "list"]).ok().stdout.clone();
+
+    let mut lines = told.lines().map(|line| line.split_whitespace().count());
+    assert_eq!((lines.next(), lines.next()), (Some(7), Some(7)), "{told}");
+}

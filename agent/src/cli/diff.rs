@@ -114,16 +114,20 @@ fn list(ctx: &Ctx, codes: &[Barcode], out: &mut Out) -> anyhow::Result<Exit> {
             one.on_hand.to_string(),
             (one.stated - one.on_hand).to_string(),
             when::rfc3339_ms(one.at.0),
-            if one.uncertain {
-                "uncertain".to_owned()
-            } else {
-                String::new()
-            },
+            if one.uncertain { "yes" } else { "no" }.to_owned(),
             one.file.clone(),
         ]
     });
     out.table(
-        &["barcode", "1C", "on_hand", "difference", "at", "", "file"],
+        &[
+            "barcode",
+            "1C",
+            "on_hand",
+            "difference",
+            "at",
+            "uncertain",
+            "file",
+        ],
         lines,
     )?;
     Ok(Exit::Done)

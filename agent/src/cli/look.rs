@@ -175,7 +175,7 @@ pub(super) fn sales(ctx: &Ctx, args: &SalesArgs, out: &mut Out) -> anyhow::Resul
     });
     out.table(
         &[
-            "at", "type", "barcode", "qty", "price", "receipt", "line", "",
+            "at", "type", "barcode", "qty", "price", "receipt", "line", "state",
         ],
         lines,
     )?;
