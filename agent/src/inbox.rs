@@ -15,6 +15,7 @@ use crate::core::{self, Core, now};
 use crate::ingest::{self, Incoming, IngestError, Taken, Wishes};
 use crate::ledger::{LedgerError, state};
 use crate::situation::{Waiting, in_words};
+use crate::words;
 
 /// The last line of a report of which nothing was taken, in both languages.
 const NOTHING: [&str; 2] = [
@@ -136,8 +137,14 @@ impl Taker {
         }
         let message = in_words(error);
         tracing::warn!(file.path = %path.display(), "a dropped file was rejected: {message}");
+        let mut report = message;
+        if let IngestError::Unusable { source, .. } = error {
+            let cure = words::cure_of_file(self.lang, source);
+            report.push('\n');
+            report.push_str(&words::cure_in_words(self.lang, cure));
+        }
         let [en, ru] = NOTHING;
-        let report = say!(self.lang, "{message}\n{en}\n", "{message}\n{ru}\n");
+        let report = say!(self.lang, "{report}\n{en}\n", "{report}\n{ru}\n");
         Answer::Rejected { report }
     }
 }

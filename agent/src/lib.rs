@@ -31,5 +31,6 @@ mod stick;
 mod stock_json;
 mod sync;
 mod transfer_json;
+mod words;
 
 pub use ledger::lab;

@@ -10,10 +10,11 @@ use vitrina_host::say;
 
 use super::Ctx;
 use crate::inbox::millis;
-use crate::ingest::{self, Incoming, Report, Taken, Wishes};
+use crate::ingest::{self, Incoming, IngestError, Report, Taken, Wishes};
 use crate::ledger::file::Counts;
 use crate::situation::in_words;
 use crate::sync;
+use crate::words;
 
 /// Which files, and how.
 #[derive(clap::Args)]
@@ -61,6 +62,10 @@ pub(super) fn import(ctx: &Ctx, args: &Args, out: &mut Out) -> anyhow::Result<Ex
             Err(error) => {
                 total.failed = true;
                 out.error(error.as_ref());
+                if let Some(IngestError::Unusable { source, .. }) = error.downcast_ref() {
+                    let cure = words::cure_of_file(out.lang(), source);
+                    out.note(words::cure_in_words(out.lang(), cure));
+                }
             }
         }
         progress.advance(1);

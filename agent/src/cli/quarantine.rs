@@ -1,5 +1,7 @@
 //! `quarantine`: records that were set aside.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use vitrina_host::output::{Exit, Lang, Out};
 use vitrina_host::sign::NamePrefix;
@@ -9,6 +11,7 @@ use super::Ctx;
 use crate::ingest::retry::{self, Retried};
 use crate::ledger::Force;
 use crate::ledger::quarantine::{self, Entry, State};
+use crate::words;
 
 /// How many entries are read at once.
 const PAGE: usize = 1_000;
@@ -107,6 +110,12 @@ fn list(ctx: &Ctx, out: &mut Out) -> anyhow::Result<Exit> {
         &["id", "reason", "file", "line", "message", "record"],
         lines,
     )?;
+    let reasons: BTreeSet<&str> = entries.iter().map(|entry| entry.reason.as_str()).collect();
+    for reason in reasons {
+        if let Some(cure) = words::cure(out.lang(), reason) {
+            out.note(format!("{reason}: {cure}"));
+        }
+    }
     Ok(Exit::Done)
 }
 
@@ -173,7 +182,9 @@ fn show(ctx: &Ctx, id: &NamePrefix, out: &mut Out) -> anyhow::Result<Exit> {
         ],
         ["record".to_owned(), entry.record.clone()],
     ];
-    out.table(&["", ""], rows)?;
+    let cure = words::cure(out.lang(), &entry.reason);
+    let cure = cure.map(|cure| ["advice".to_owned(), cure.to_owned()]);
+    out.table(&["", ""], rows.into_iter().chain(cure))?;
     Ok(Exit::Done)
 }
 

@@ -1,6 +1,7 @@
 //! What became of a file, for the person who wrote it: counts, each bad line with its reason, what else is to be said.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use vitrina_host::output::Lang;
 use vitrina_host::{say, when};
@@ -10,6 +11,7 @@ use vitrina_shared::{Barcode, TimeMs};
 use crate::ledger::file::Counts;
 use crate::ledger::quarantine::Entry;
 use crate::receipt::Invalid;
+use crate::words;
 
 /// How many bad lines a report names; the quarantine has them all.
 const MAX_LINES: usize = 1_000;
@@ -238,6 +240,7 @@ impl Report {
             text.push_str(&note);
             text.push('\n');
         }
+        let mut cured = BTreeSet::new();
         for BadLine {
             line,
             code,
@@ -253,6 +256,14 @@ impl Report {
             text.push_str("    ");
             text.push_str(cut(record));
             text.push('\n');
+            // Once each: a column that is wrong is wrong in every line.
+            if let Some(cure) = words::cure(lang, code)
+                && cured.insert(code)
+            {
+                text.push_str("    ");
+                text.push_str(&words::cure_in_words(lang, cure));
+                text.push('\n');
+            }
         }
         if self.unnamed > 0 {
             let more = self.unnamed;
