@@ -34,6 +34,7 @@ use crate::core::Core;
 use crate::enrol::EnrolError;
 use crate::local_api::problem::Problem;
 use crate::local_api::request::Price;
+use crate::words;
 
 /// The agent of one shop: local stock and sales, which the hub and the website follow.
 #[derive(Parser)]
@@ -161,7 +162,7 @@ fn explain(error: &anyhow::Error, out: &mut Out) -> Exit {
     if let Some(OutError::Gone) = error.downcast_ref() {
         return Exit::Done;
     }
-    out.error(error.as_ref());
+    out.error_as(error.as_ref(), words::said);
     let is_usage = error.is::<Usage>()
         || error
             .downcast_ref::<ConfigError>()
@@ -174,7 +175,7 @@ fn explain(error: &anyhow::Error, out: &mut Out) -> Exit {
 
 /// Tells that something was refused, and which option the words of the API mean here.
 fn refused(problem: &Problem, out: &mut Out) -> Exit {
-    out.note(problem.in_words());
+    out.note(words::said(out.lang(), &problem.in_words()));
     if let Some(options) = problem.options() {
         out.note(say!(out.lang(), "here: {options}", "здесь: {options}"));
     }

@@ -137,7 +137,7 @@ impl Taker {
         }
         let message = in_words(error);
         tracing::warn!(file.path = %path.display(), "a dropped file was rejected: {message}");
-        let mut report = message;
+        let mut report = words::said(self.lang, &message).into_owned();
         if let IngestError::Unusable { source, .. } = error {
             let cure = words::cure_of_file(self.lang, source);
             report.push('\n');

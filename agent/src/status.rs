@@ -14,6 +14,7 @@ use crate::ledger::LedgerError;
 use crate::ledger::numbers::{self, Numbers};
 use crate::ledger::state;
 use crate::situation::{HubState, Waiting};
+use crate::words;
 
 /// All of it.
 #[derive(Clone, Debug, Serialize)]
@@ -216,7 +217,7 @@ impl Status {
         rows.extend(
             self.hub
                 .detail()
-                .map(|detail| row("hub_detail", detail.to_owned())),
+                .map(|detail| row("hub_detail", words::said(lang, detail).into_owned())),
         );
         rows.extend(self.doubt.clone().map(|doubt| row("doubt", doubt)));
         if let Some(at) = &self.repaired_at {

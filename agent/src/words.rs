@@ -1,4 +1,9 @@
-//! What cures a trouble, for the person who reads of it. Stored and sent messages, JSON and the API do without.
+//! What a person reads of a trouble: its cause in the language of the shop, and what cures it.
+//!
+//! Stored and sent messages, JSON and the API stay English and without cures. A message is turned into Russian where it
+//! is printed, by a book of phrases; what is not in it stays as it is, as do codes and field names.
+
+use std::borrow::Cow;
 
 use vitrina_host::cml::CmlError;
 use vitrina_host::csv::CsvError;
@@ -7,6 +12,69 @@ use vitrina_host::package::PackageError;
 use vitrina_host::say;
 
 use crate::ingest::Unusable;
+
+/// English and Russian by turns, a line each. `{}` is any text, at the same turn in both; at the beginning in both, since
+/// it is also the name of the field. The first phrase that fits counts. A text and no table, whose addresses would be a
+/// third more of every shop's binary.
+const RUSSIAN: &str = include_str!("words/russian.txt");
+
+/// An English text of ours in a language.
+pub(crate) fn said(lang: Lang, text: &str) -> Cow<'_, str> {
+    match lang {
+        Lang::En => text.into(),
+        Lang::Ru => in_russian(text),
+    }
+}
+
+/// The text as a whole, else what stands before and behind its first colon: `qty: "x": this is not a number`.
+fn in_russian(text: &str) -> Cow<'_, str> {
+    if let Some(phrase) = phrase(text) {
+        return phrase.into();
+    }
+    match text.split_once(": ") {
+        Some((first, rest)) => {
+            let first = phrase(first).map_or(first.into(), Cow::from);
+            format!("{first}: {}", in_russian(rest)).into()
+        }
+        None => text.into(),
+    }
+}
+
+fn phrase(text: &str) -> Option<String> {
+    let mut lines = RUSSIAN.lines();
+    while let (Some(english), Some(russian)) = (lines.next(), lines.next()) {
+        if let Some(values) = values(english, text) {
+            let mut values = values.into_iter().map(in_russian);
+            let mut parts = russian.split("{}");
+            let mut filled = parts.next().unwrap_or_default().to_owned();
+            for part in parts {
+                filled.push_str(&values.next().unwrap_or_default());
+                filled.push_str(part);
+            }
+            return Some(filled);
+        }
+    }
+    None
+}
+
+/// What stands in a text where the phrase has `{}`; nothing when it is another text.
+fn values<'t>(phrase: &str, text: &'t str) -> Option<Vec<&'t str>> {
+    let Some((first, rest)) = phrase.split_once("{}") else {
+        return (phrase == text).then(Vec::new);
+    };
+    let mut text = text.strip_prefix(first)?;
+    let mut values = Vec::new();
+    let mut parts = rest.split("{}").peekable();
+    while let Some(part) = parts.next() {
+        let (value, behind) = match parts.peek() {
+            Some(_) => text.split_once(part)?,
+            None => (text.strip_suffix(part)?, ""),
+        };
+        values.push(value);
+        text = behind;
+    }
+    Some(values)
+}
 
 /// What cures the cause with this code; nothing where the cause says it itself.
 pub(crate) fn cure(lang: Lang, code: &str) -> Option<&'static str> {
@@ -176,3 +244,77 @@ const OPENED: [&str; 2] = [
     "import it without --opening: it is compared then",
     "примите его без --opening: тогда он будет сверен",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ru(text: &str) -> String {
+        said(Lang::Ru, text).into_owned()
+    }
+
+    #[test]
+    fn values_keep_their_place_and_fields_their_names() {
+        assert_eq!(
+            ru("qty: \"a: b\": this is not a number"),
+            "qty: \"a: b\": это не число"
+        );
+        assert_eq!(
+            ru("line: this receipt line is in the ledger as sale of 42, quantity -1"),
+            "line: эта строка чека уже в журнале: sale, штрихкод 42, количество -1"
+        );
+        assert_eq!(
+            ru("it would add 2 units to 3; quarantine retry --force takes it all the same"),
+            "файл добавил бы 2 шт. к 3; принять всё равно: vitrina-agent quarantine retry ID --force"
+        );
+    }
+
+    #[test]
+    fn what_has_no_phrase_stays_as_it_is_and_english_is_never_touched() {
+        assert_eq!(
+            ru("Permission denied (os error 13)"),
+            "Permission denied (os error 13)"
+        );
+        assert_eq!(said(Lang::En, "must not be 0"), "must not be 0");
+    }
+
+    #[test]
+    fn no_phrase_asks_for_more_values_than_it_was_given() {
+        let lines: Vec<&str> = RUSSIAN.lines().collect();
+        assert_eq!(lines.len() % 2, 0);
+        for pair in lines.chunks(2) {
+            let [english, russian] = pair else {
+                panic!("{pair:?}")
+            };
+            assert!(english.is_ascii() && !russian.is_ascii(), "{pair:?}");
+            let [english, russian] = [english, russian].map(|text| text.matches("{}").count());
+            // What follows at the end may be said anew.
+            assert!(russian <= english, "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn the_errors_of_numbers_and_times_are_phrases() {
+        use vitrina_host::number::NumberError;
+        use vitrina_host::when::WhenError;
+        let numbers = [
+            NumberError::Empty,
+            NumberError::NotANumber,
+            NumberError::Exponent,
+            NumberError::TooManyDecimals,
+            NumberError::Fractional,
+            NumberError::Negative,
+            NumberError::Overflow,
+        ];
+        let times = [
+            WhenError::Empty,
+            WhenError::UnknownForm,
+            WhenError::NoSuchMoment,
+        ];
+        let numbers = numbers.map(|error| error.to_string());
+        let times = times.map(|error| error.to_string());
+        for text in numbers.iter().chain(&times) {
+            assert!(!ru(text).is_ascii(), "{text}");
+        }
+    }
+}

@@ -61,7 +61,7 @@ pub(super) fn import(ctx: &Ctx, args: &Args, out: &mut Out) -> anyhow::Result<Ex
             }
             Err(error) => {
                 total.failed = true;
-                out.error(error.as_ref());
+                out.error_as(error.as_ref(), words::said);
                 if let Some(IngestError::Unusable { source, .. }) = error.downcast_ref() {
                     let cure = words::cure_of_file(out.lang(), source);
                     out.note(words::cure_in_words(out.lang(), cure));
@@ -86,7 +86,7 @@ fn patiently(ctx: &Ctx, path: &Path, wishes: Wishes, out: &mut Out) -> anyhow::R
         return Ok(taken);
     }
     if let Err(error) = ctx.runtime.block_on(sync::now(&ctx.core)) {
-        out.note(in_words(&error));
+        out.note(words::said(out.lang(), &in_words(&error)));
         return Ok(taken);
     }
     one(ctx, path, wishes)

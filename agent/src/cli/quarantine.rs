@@ -92,6 +92,7 @@ fn list(ctx: &Ctx, out: &mut Out) -> anyhow::Result<Exit> {
         out.json(&json!({"items": items, "next_cursor": null}))?;
         return Ok(Exit::Done);
     }
+    let lang = out.lang();
     let lines = entries.iter().map(|entry| {
         let record = entry.record.lines().next().unwrap_or_default();
         [
@@ -99,7 +100,7 @@ fn list(ctx: &Ctx, out: &mut Out) -> anyhow::Result<Exit> {
             entry.reason.clone(),
             entry.file.clone().unwrap_or_default(),
             entry.line.map(|line| line.to_string()).unwrap_or_default(),
-            entry.message.clone(),
+            words::said(lang, &entry.message).into_owned(),
             record
                 .get(..record.floor_char_boundary(RECORD))
                 .unwrap_or_default()
@@ -112,7 +113,7 @@ fn list(ctx: &Ctx, out: &mut Out) -> anyhow::Result<Exit> {
     )?;
     let reasons: BTreeSet<&str> = entries.iter().map(|entry| entry.reason.as_str()).collect();
     for reason in reasons {
-        if let Some(cure) = words::cure(out.lang(), reason) {
+        if let Some(cure) = words::cure(lang, reason) {
             out.note(format!("{reason}: {cure}"));
         }
     }
@@ -174,7 +175,10 @@ fn show(ctx: &Ctx, id: &NamePrefix, out: &mut Out) -> anyhow::Result<Exit> {
         ["state".to_owned(), word(entry.state).to_owned()],
         ["at".to_owned(), when::rfc3339_ms(entry.at.0)],
         ["reason".to_owned(), entry.reason.clone()],
-        ["message".to_owned(), entry.message.clone()],
+        [
+            "message".to_owned(),
+            words::said(out.lang(), &entry.message).into_owned(),
+        ],
         ["file".to_owned(), entry.file.clone().unwrap_or_default()],
         [
             "line".to_owned(),
@@ -212,7 +216,7 @@ fn each(
             out.line(format!(
                 "{id} {state}{}",
                 why.as_deref()
-                    .map(|why| format!(": {why}"))
+                    .map(|why| format!(": {}", words::said(out.lang(), why)))
                     .unwrap_or_default()
             ))?;
         }

@@ -11,7 +11,7 @@ use super::Ctx;
 use crate::core::now;
 use crate::ledger::source_change::{self, Changed};
 use crate::ledger::{Desk, ask, digest, numbers, state};
-use crate::{doctor, status, sync};
+use crate::{doctor, status, sync, words};
 
 /// How much is exchanged.
 #[derive(clap::Args)]
@@ -121,7 +121,8 @@ pub(super) fn doctor(ctx: &Ctx, out: &mut Out) -> anyhow::Result<Exit> {
     } else {
         for finding in &findings {
             let mark = if finding.ok { "ok" } else { "!!" };
-            out.line(format!("{mark} {}: {}", finding.check, finding.found))?;
+            let found = words::said(out.lang(), &finding.found);
+            out.line(format!("{mark} {}: {found}", finding.check))?;
             if let Some(advice) = &finding.advice {
                 out.line(format!("   {advice}"))?;
             }

@@ -8,6 +8,7 @@ use super::{Ctx, refused};
 use crate::ledger::transfer::Which;
 use crate::local_api::movements::Answer;
 use crate::local_api::transfers::{self, CancelRequest, ReceiveRequest, ShipRequest};
+use crate::words;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Verb {

@@ -248,6 +248,7 @@ impl Report {
             record,
         } in &self.bad
         {
+            let message = words::said(lang, message);
             text.push_str(&say!(
                 lang,
                 "\nline {line}: {code}: {message}\n",

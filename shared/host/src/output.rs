@@ -7,6 +7,7 @@ mod csv;
 mod lang;
 mod table;
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -265,11 +266,24 @@ impl Out {
 
     /// An error with its causes, on stderr.
     pub fn error(&mut self, error: &(dyn Error + 'static)) {
-        let mut text = format!("{}: {error}", crate::say!(self.lang, "error", "ошибка"));
+        self.error_as(error, |_, text| text.into());
+    }
+
+    /// The same in the words of a program that has its own for a language.
+    pub fn error_as(
+        &mut self,
+        error: &(dyn Error + 'static),
+        words: fn(Lang, &str) -> Cow<'_, str>,
+    ) {
+        let lang = self.lang;
+        let first = error.to_string();
+        let mut text = crate::say!(lang, "error: {}", "ошибка: {}"; words(lang, &first));
         let mut cause = error.source();
         while let Some(error) = cause {
-            let because = crate::say!(self.lang, "because", "потому что");
-            text.push_str(&format!("\n  {because}: {error}").replace('\n', "\n  "));
+            let because = crate::say!(lang, "because", "потому что");
+            let cause_text = error.to_string();
+            let said = words(lang, &cause_text);
+            text.push_str(&format!("\n  {because}: {said}").replace('\n', "\n  "));
             cause = error.source();
         }
         self.note(text);
