@@ -8,7 +8,6 @@ use super::{Ctx, refused};
 use crate::ledger::transfer::Which;
 use crate::local_api::movements::Answer;
 use crate::local_api::transfers::{self, CancelRequest, ReceiveRequest, ShipRequest};
-use crate::words;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Verb {
