@@ -236,7 +236,10 @@ fn folder(cli: &Cli) -> Result<DataFolder, ConfigError> {
     }
     let folder = cli.data.existing()?;
     folder.not_of_another(Program::Agent)?;
-    folder.begun(Program::Agent)?;
+    // A till may get its token before the shop is enrolled.
+    if !matches!(cli.verb, Verb::Terminal { .. }) {
+        folder.begun(Program::Agent)?;
+    }
     Ok(folder)
 }
 
