@@ -24,4 +24,9 @@ pub(super) const STEPS: &[Step] = &[
         name: "transfers",
         sql: include_str!("../../migrations/0004_transfers.sql"),
     },
+    Step {
+        number: 1_004,
+        name: "other_names",
+        sql: include_str!("../../migrations/0005_other_names.sql"),
+    },
 ];
