@@ -4,7 +4,7 @@
 //! one transaction, acknowledged after COMMIT. It knows no file format, no socket and no clock: it is told the time.
 //!
 //! Reading order: [`state`], [`replica`] (who writes) → [`log`], [`standing`] (movements, totals, voids) → [`desk`],
-//! [`booking`] (what tills and files bring) → [`leg`], [`promise`], [`over_hold`], [`question`], [`hold`] (what is kept
+//! [`booking`], [`other_name`] (what tills and files bring) → [`leg`], [`promise`], [`over_hold`], [`question`], [`hold`] (what is kept
 //! for web orders) → [`transfer`] (what is between shops) → [`stage`], [`balances`], [`disagreement`] (what the shop's 1C states) → [`ask`], [`answer`],
 //! [`brought`] (the exchange) → [`query`], [`article`], [`verify`], [`repair`], [`digest`] (whether all of it is right).
 
@@ -29,6 +29,7 @@ pub mod lab;
 mod leg;
 mod log;
 pub(crate) mod numbers;
+mod other_name;
 pub(crate) mod others;
 mod over_hold;
 mod promise;

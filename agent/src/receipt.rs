@@ -120,13 +120,16 @@ impl Shop {
     ///
     /// [`LedgerError`].
     pub(crate) fn of(conn: &Connection) -> Result<Self, LedgerError> {
+        let mut tills = state::tills(conn)?;
+        tills.retain(|till| !till.is_empty());
         Ok(Self {
             zone: core::shop_zone(conn)?,
-            tills: state::tills(conn)?,
+            tills,
         })
     }
 
-    /// The till meant by a line: the one it names, else the shop's only one.
+    /// The till meant by a line: the one it names, else the shop's only one. While none was named it is the unnamed one,
+    /// which is no till of its own.
     fn till(&self, named: Option<&str>) -> Result<String, Invalid> {
         match (named, self.tills.as_slice()) {
             (Some(till), _) => Ok(till.to_owned()),

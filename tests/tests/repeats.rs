@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use vitrina_tests::{Chain, Shop};
 
 const RING: &str = "2000018987155";
+const STONE: &str = "2000018987162";
 const HEAD: &str = "type;till;receipt;line;barcode;qty;price;at\n";
 
 async fn shop_with_ten(chain: &Chain) -> Shop {
@@ -180,6 +181,123 @@ async fn a_cancelled_line_does_not_count_whoever_booked_it() {
         "{listed}"
     );
     assert_eq!(chain.cli(&["verify"]).code, 0);
+}
+
+/// A sale of a receipt that names no till.
+fn tillless(number: &str, barcode: &str) -> Value {
+    json!({"type": "sale", "barcode": barcode, "qty": 1, "receipt": number, "line": 1, "at": "2026-11-20T10:00:00+03:00"})
+}
+
+async fn post(shop: &Shop, body: &Value) -> vitrina_tests::chain::Reply {
+    shop.call(Method::POST, "/v1/movements", Some(body), &[])
+        .await
+}
+
+/// What an import says that it booked, had already and set aside.
+fn imported(shop: &Shop, name: &str, content: &str) -> [Value; 3] {
+    let told = shop
+        .cli(&["import", "--json", &write(shop, name, content)])
+        .ok()
+        .json();
+    ["imported", "duplicates", "quarantined"].map(|name| told[name].clone())
+}
+
+#[tokio::test]
+async fn a_receipt_that_first_came_without_a_till_counts_once() {
+    let chain = Chain::start();
+    let shop = shop_with_ten(&chain).await;
+    let pos = format!("{HEAD}sale;1;10;1;{RING};1;;2026-11-20 10:00:00\n");
+
+    let first = post(&shop, &tillless("10", RING)).await;
+    assert_eq!(first.status, StatusCode::CREATED, "{first:?}");
+    let whole = json!({"receipt": "12", "at": "2026-11-20T10:00:00+03:00", "lines": [{"type": "sale", "barcode": RING, "qty": 1}]});
+    let first_whole = post_receipt(&shop, &whole).await;
+    assert_eq!(first_whole.status, StatusCode::CREATED, "{first_whole:?}");
+    let taken = imported(&shop, "pos.csv", &pos);
+    assert_eq!(taken, [json!(0), json!(1), json!(0)]);
+
+    // The till is the shop's only one now: it is meant where none is named, and the calls' answers stay as they were.
+    let named = {
+        let mut named = tillless("10", RING);
+        named["till"] = json!("1");
+        named
+    };
+    for body in [&tillless("10", RING), &named] {
+        let again = post(&shop, body).await;
+        assert_eq!(
+            (again.status, &again.body),
+            (StatusCode::CREATED, &first.body)
+        );
+        assert_eq!(again.header("idempotency-replayed"), "true");
+    }
+    let again = post_receipt(&shop, &whole).await;
+    assert_eq!(again.body, first_whole.body);
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    let next = post(&shop, &tillless("11", RING)).await;
+    assert_eq!(next.status, StatusCode::CREATED, "{next:?}");
+    let no_till = "type;receipt;line;barcode;qty;at\n";
+    let old = format!(
+        "{no_till}sale;10;1;{RING};1;2026-11-20 10:00:00\nsale;11;1;{RING};1;2026-11-20 10:00:00\n"
+    );
+    let old = imported(&shop, "old.csv", &old);
+    assert_eq!(old, [json!(0), json!(2), json!(0)]);
+
+    chain.level_with(&shop).await;
+    chain.on_hand(RING, 7).await;
+    chain.balances_with([&shop]);
+}
+
+#[tokio::test]
+async fn a_receipt_that_first_came_without_a_till_is_contradicted_by_another_content() {
+    let chain = Chain::start();
+    let shop = shop_with_ten(&chain).await;
+    post(&shop, &tillless("10", RING)).await;
+
+    let pos = format!(
+        "{HEAD}sale;1;10;1;{STONE};1;;2026-11-20 10:00:00\nsale;1;11;1;{RING};1;;2026-11-20 10:00:00\n"
+    );
+    let taken = imported(&shop, "pos.csv", &pos);
+    let refused = post(&shop, &tillless("10", STONE)).await;
+
+    assert_eq!(taken, [json!(1), json!(0), json!(1)]);
+    assert_eq!(
+        (refused.status, refused.code()),
+        (StatusCode::CONFLICT, "receipt_conflict")
+    );
+    let listed = shop.cli(&["quarantine", "list", "--json"]).ok().json();
+    assert_eq!(listed["items"][0]["reason"], json!("receipt_conflict"));
+
+    // What was booked without a till is taken back by the till's own words.
+    let cancel = format!("{HEAD}cancel;1;10;1;{RING};1;;2026-11-20 12:00:00\n");
+    let cancelled = imported(&shop, "cancel.csv", &cancel);
+    assert_eq!(cancelled, [json!(1), json!(0), json!(0)]);
+    chain.on_hand(RING, 9).await;
+    chain.balances_with([&shop]);
+}
+
+#[tokio::test]
+async fn what_was_booked_without_a_till_is_one_tills_receipt_and_not_two() {
+    let chain = Chain::start();
+    let shop = shop_with_ten(&chain).await;
+    post(&shop, &tillless("10", RING)).await;
+    post(&shop, &tillless("11", RING)).await;
+
+    let pos = [
+        "sale;2;12;1;2000018987155;1;;2026-11-20 09:00:00",
+        "sale;1;10;1;2000018987155;1;;2026-11-20 10:00:00",
+        "sale;2;10;1;2000018987155;1;;2026-11-20 10:20:00",
+        "sale;1;11;1;2000018987162;1;;2026-11-20 10:30:00",
+        "sale;2;11;1;2000018987155;1;;2026-11-20 10:40:00",
+    ];
+    let pos = format!("{HEAD}{}\n", pos.join("\n"));
+    let taken = imported(&shop, "pos.csv", &pos);
+    assert_eq!(taken, [json!(3), json!(2), json!(0)]);
+    let again = imported(&shop, "again.csv", &format!("{pos}\n"));
+    assert_eq!(again, [json!(0), json!(5), json!(0)]);
+
+    chain.on_hand(RING, 6).await;
+    chain.on_hand(STONE, -1).await;
+    chain.balances_with([&shop]);
 }
 
 fn write(shop: &Shop, name: &str, content: &str) -> String {

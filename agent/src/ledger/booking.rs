@@ -14,7 +14,7 @@ use super::desk::Novelty;
 use super::found::{Found, by_id, by_key};
 use super::hold::HoldRow;
 use super::log::{self, Names};
-use super::{Desk, LedgerError, over_hold, promise, standing, state};
+use super::{Desk, LedgerError, other_name, over_hold, promise, standing};
 
 /// One movement as it is brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -296,12 +296,13 @@ impl Desk<'_> {
         let legs = promise::of_barcode(self.conn, &movement.barcode)?;
         let movement = over_hold::named(movement, &legs, booking.way);
         let names = Names::of(&self.shop, &movement);
-        let same_key = match names.key {
-            Some(key) => by_key(self.conn, key)?,
-            None => by_id(self.conn, names.id)?,
+        let same_key = self.known(&movement, &names)?;
+        let is_same = |found: &&Found| {
+            let held = &found.movement;
+            found.id == names.id
+                || is_same_count(held, &movement)
+                || other_name::is_like(held, &movement)
         };
-        let is_same =
-            |found: &&Found| found.id == names.id || is_same_count(&found.movement, &movement);
         let is_same = |found: &&Found| {
             let contradicts = planted::is("agent_takes_a_contradiction_for_a_repeat");
             (is_same(found) || contradicts) && !planted::is("agent_books_a_repeat")
@@ -313,6 +314,7 @@ impl Desk<'_> {
                 Outcome::Refused(Refusal::VoidedBefore { held })
             } else {
                 over_hold::link(self, &movement, same.id, &legs)?;
+                other_name::keep(self.conn, (&movement, names.key), same)?;
                 Outcome::Duplicate(same.booked(self.conn)?)
             });
         }
@@ -335,15 +337,25 @@ impl Desk<'_> {
         if entry.bytes.len() > MAX_MOVEMENT_BYTES {
             return Ok(Outcome::Refused(Refusal::TooLong));
         }
-        if let Key::Receipt { till, .. } = &entry.movement.key {
-            state::add_till(self.conn, till)?;
-        }
         let mut booked = self.write_entry(&entry, names, Novelty::New)?;
         if !legs.is_empty() {
             over_hold::carry_out(self.conn, &plan, (booked.id, &booked.barcode), self.now)?;
             booked.level = promise::level(self.conn, &booked.barcode)?;
         }
         Ok(Outcome::Booked(booked))
+    }
+
+    /// What is here under the movement's key, else under another name of its line.
+    fn known(&self, movement: &Movement, names: &Names) -> Result<Vec<Found>, LedgerError> {
+        let Some(key) = names.key else {
+            return by_id(self.conn, names.id);
+        };
+        let found = by_key(self.conn, key)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let is_like = |held: &Movement| other_name::is_like(held, movement);
+        other_name::find(self.conn, &self.shop, movement, is_like)
     }
 
     /// Writes a movement that the agent worked out.

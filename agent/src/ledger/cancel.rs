@@ -6,7 +6,7 @@ use vitrina_shared::{Barcode, Condition, Details, Key, Kind, Movement, Qty, Time
 
 use super::booking::{Booked, Outcome, Refusal};
 use super::found::{self, Found};
-use super::{Desk, LedgerError};
+use super::{Desk, LedgerError, other_name};
 
 /// What a receipt line can be booked as.
 const OF_RECEIPTS: [Kind; 9] = [
@@ -126,6 +126,7 @@ impl Desk<'_> {
                 rest: Box::default(),
             };
             lines.extend(found::by_key(self.conn, line.key_hash(&self.shop))?);
+            lines.extend(other_name::find(self.conn, &self.shop, &line, |_| false)?);
         }
         Ok(lines)
     }

@@ -1,15 +1,14 @@
-//! One receipt line with two contents, booked apart: by a restored agent and before it was restored, or by two machines
-//! of one shop. Both happened for all anybody knows, so both count, and a person is shown both.
+//! One receipt line with two contents, or under two names, booked apart: by a restored agent and before it was restored, or
+//! by two machines of one shop. Both happened for all anybody knows, so both count, and a person is shown both.
 
 use rusqlite::Connection;
 use vitrina_host::when;
 use vitrina_shared::{Movement, TimeMs};
 
-use super::LedgerError;
 use super::booking::is_same_count;
-use super::found;
 use super::log::Names;
 use super::quarantine::{self, New, Origin};
+use super::{LedgerError, found, other_name, state};
 
 /// The code of such an entry; a line that is refused at the entry has it too.
 const REASON: &str = "receipt_conflict";
@@ -24,7 +23,12 @@ pub(super) fn note(
     let Some(key) = names.key else {
         return Ok(());
     };
-    for other in found::by_key(conn, key)? {
+    let mut others = found::by_key(conn, key)?;
+    if let Some(shop) = state::shop(conn)? {
+        let is_like = |held: &Movement| other_name::is_like(held, movement);
+        others.extend(other_name::find(conn, &shop, movement, is_like)?);
+    }
+    for other in others {
         if other.id == names.id || !other.counts || is_same_count(&other.movement, movement) {
             continue;
         }
@@ -39,7 +43,7 @@ pub(super) fn note(
             origin: Origin::Movement(id),
             reason: REASON,
             message: format!(
-                "booked twice with other content, and both count: {first}; {second}. Where one never happened, take it \
+                "booked twice, and both count: {first}; {second}. Where one never happened, take it \
                  back (vitrina-agent move cancel --receipt R --line N --at T takes back the later one); then drop this"
             ),
             file: None,

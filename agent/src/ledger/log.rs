@@ -8,8 +8,8 @@ use vitrina_shared::delta::Entry;
 use vitrina_shared::movement::{KeyHash, Words};
 use vitrina_shared::stock::Level;
 use vitrina_shared::{
-    Barcode, Chain, Condition, Details, Kind, Movement, MovementId, Position, Qty, ReplicaId, Seq,
-    ShopId, TimeMs, Total,
+    Barcode, Chain, Condition, Details, Key, Kind, Movement, MovementId, Position, Qty, ReplicaId,
+    Seq, ShopId, TimeMs, Total,
 };
 
 use super::standing::{self, Standing};
@@ -144,8 +144,11 @@ pub(super) fn insert(
     Ok(counts)
 }
 
-/// What some kinds leave behind besides their row.
+/// What some movements leave behind besides their row, wherever they were booked.
 fn note_kind(conn: &Connection, movement: &Movement, id: MovementId) -> Result<(), LedgerError> {
+    if let Key::Receipt { till, .. } = &movement.key {
+        state::add_till(conn, till)?;
+    }
     if movement.kind == Kind::Opening {
         state::set_opened_at(conn, movement.at)?;
     }

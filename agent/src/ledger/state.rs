@@ -223,7 +223,7 @@ pub(super) fn stick_taken(
     Ok(())
 }
 
-/// The tills that receipts named so far.
+/// The tills of the receipts that are here; "" where some named none.
 pub(crate) fn tills(conn: &Connection) -> Result<Vec<String>, LedgerError> {
     let mut query = conn.prepare_cached(TILLS)?;
     let names = query

@@ -159,7 +159,13 @@ fn booked(
         transfer: said.details.transfer.clone(),
         ..BookedJson::of(&booked)
     };
-    let body = serde_json::to_vec(&body).unwrap_or_default();
+    let mut body = serde_json::to_vec(&body).unwrap_or_default();
+    if !is_new && said.is_natural() {
+        let hash = Content::OfLine.hash(&said, hash);
+        body = tillless(conn, &said, &shop, hash)?
+            .filter(|told| is_of(told, &booked))
+            .unwrap_or(body);
+    }
     for Kept { key, content } in kept {
         let stored = Stored {
             request: content.hash(&said, hash),
@@ -173,6 +179,30 @@ fn booked(
     } else {
         Answer::Again(201, body)
     })
+}
+
+/// What was said to a call of this content before any receipt had named a till.
+pub(super) fn tillless(
+    conn: &Connection,
+    said: &Said,
+    shop: &Shop,
+    hash: [u8; 32],
+) -> Result<Option<Vec<u8>>, LedgerError> {
+    let tillless = Said {
+        till: Some(String::new()),
+        ..said.clone()
+    };
+    let Ok(key) = tillless.reply_key(shop) else {
+        return Ok(None);
+    };
+    let stored = reply::find(conn, &key)?.filter(|stored| stored.request == hash);
+    Ok(stored.map(|stored| stored.body))
+}
+
+/// Whether an answer is about this movement.
+fn is_of(told: &[u8], booked: &Booked) -> bool {
+    let told = serde_json::from_slice::<serde_json::Value>(told).unwrap_or_default();
+    told.get("id") == Some(&json!(booked.id.to_string()))
 }
 
 /// Under which name an answer is kept, and for which content.

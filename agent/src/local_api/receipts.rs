@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use rusqlite::Connection;
 use serde::Serialize;
 
-use super::movements::{Answer, BookedJson, content_hash, idempotency_key};
+use super::movements::{Answer, BookedJson, content_hash, idempotency_key, tillless};
 use super::request::ReceiptRequest;
 use super::{Api, Problem, body};
 use crate::core::now;
@@ -89,8 +89,13 @@ fn booked(
         Ok(prepared) => prepared,
         Err((line, invalid)) => return Ok(Answer::refuse(of_line(line, invalid))),
     };
-    let natural = match name(&lines, &shop) {
-        Ok(natural) => natural,
+    let named = whole(&lines).and_then(|whole| {
+        let key = whole.reply_key(&shop);
+        key.map(|key| (whole, key))
+            .map_err(|invalid| (usize::MAX, invalid))
+    });
+    let (whole, natural) = match named {
+        Ok(named) => named,
         Err((line, invalid)) => return Ok(Answer::refuse(of_line(line, invalid))),
     };
     if let Some(stored) = reply::find(conn, &natural)?.filter(|stored| stored.request == hash) {
@@ -111,7 +116,10 @@ fn booked(
         receipt: &request.receipt,
         lines: lines.iter().zip(&outcomes).filter_map(line_json).collect(),
     };
-    let body = serde_json::to_vec(&answer).unwrap_or_default();
+    let mut body = serde_json::to_vec(&answer).unwrap_or_default();
+    if !is_new {
+        body = tillless(conn, &whole, &shop, hash)?.unwrap_or(body);
+    }
     let stored = Stored {
         request: hash,
         status: 201,
@@ -163,20 +171,17 @@ fn bookings(lines: &[Said], shop: &Shop) -> Result<Vec<Booking>, (usize, Invalid
     Ok(bookings)
 }
 
-/// The receipt's own name: till, number and day.
-fn name(lines: &[Said], shop: &Shop) -> Result<ReplyKey, (usize, Invalid)> {
+/// What stands for the receipt itself: till, number and day.
+fn whole(lines: &[Said]) -> Result<Said, (usize, Invalid)> {
     let first = lines.first().ok_or((
         usize::MAX,
         Invalid::new("receipt_missing", "lines", "a receipt has lines"),
     ))?;
-    let whole = Said {
+    Ok(Said {
         verb: crate::receipt::Verb::Cancel,
         line: Some(u32::MAX),
         ..first.clone()
-    };
-    whole
-        .reply_key(shop)
-        .map_err(|invalid| (usize::MAX, invalid))
+    })
 }
 
 fn number(lines: &[Said], index: usize) -> u32 {
