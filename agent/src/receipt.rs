@@ -256,6 +256,7 @@ impl Said {
             receipt: receipt.into(),
             line,
             day,
+            code: self.code.clone(),
             at,
             details: self.details.clone(),
         })

@@ -300,6 +300,56 @@ async fn what_was_booked_without_a_till_is_one_tills_receipt_and_not_two() {
     chain.balances_with([&shop]);
 }
 
+#[tokio::test]
+async fn a_cancel_takes_back_the_piece_that_it_names_and_no_other() {
+    let chain = Chain::start();
+    let shop = shop_with_ten(&chain).await;
+    post_receipt(&shop, &receipt("3", "1", "2026-11-20T10:00:00+03:00")).await;
+    let cancel = |barcode, receipt, at| {
+        shop.cli(&[
+            "move",
+            "cancel",
+            barcode,
+            "--receipt",
+            receipt,
+            "--line",
+            "1",
+            "--at",
+            at,
+        ])
+    };
+
+    let other = cancel(STONE, "3", "2026-11-20T12:00:00+03:00");
+    assert_eq!(other.code, 1, "{other:?}");
+    assert!(
+        other.stderr.contains("receipt_conflict") && other.stderr.contains(RING),
+        "{other:?}"
+    );
+    let body = json!({"type": "cancel", "barcode": STONE, "receipt": "3", "line": 1, "at": "2026-11-20T12:00:00+03:00"});
+    let refused = post(&shop, &body).await;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (StatusCode::CONFLICT, "receipt_conflict")
+    );
+    assert_eq!(refused.body["existing"]["barcode"], json!(RING));
+    let pos = format!("{HEAD}cancel;1;3;1;{STONE};1;;2026-11-20 12:00:00\n");
+    assert_eq!(
+        imported(&shop, "pos.csv", &pos),
+        [json!(0), json!(0), json!(1)]
+    );
+    let unknown = cancel(RING, "4", "2026-11-20T12:00:00+03:00");
+    assert_eq!(unknown.code, 1, "{unknown:?}");
+    chain.on_hand(RING, 9).await;
+
+    for at in ["2026-11-20T12:00:00+03:00", "2026-11-20T13:00:00+03:00"] {
+        let done = cancel(RING, "3", at);
+        assert_eq!(done.ok().stdout.trim(), "10", "a repeat is told the same");
+    }
+    assert_eq!(cancel(STONE, "3", "2026-11-20T12:00:00+03:00").code, 1);
+    chain.on_hand(RING, 10).await;
+    chain.balances_with([&shop]);
+}
+
 fn write(shop: &Shop, name: &str, content: &str) -> String {
     let path = shop.data.join(name);
     std::fs::write(&path, content).expect("the folder is writable");

@@ -262,10 +262,7 @@ fn set_aside(
 /// A refusal for people.
 pub(super) fn in_words(refusal: &Refusal) -> String {
     match refusal {
-        Refusal::Conflict(existing) => format!(
-            "this receipt line is in the ledger as {} of {}, quantity {}",
-            existing.kind, existing.scanned, existing.qty
-        ),
+        Refusal::Conflict(existing) => existing.to_string(),
         Refusal::VoidedBefore { .. } => "this very movement was cancelled".to_owned(),
         Refusal::BeforeOpening { opened } => format!(
             "it lies before the opening of {} and is inside it; quarantine retry --force books it all the same",

@@ -1,5 +1,7 @@
 //! Booking what a till, a file or a person brings. A refusal that the design expects is a value.
 
+use std::fmt;
+
 use vitrina_shared::delta::Entry;
 use vitrina_shared::hold::Way;
 use vitrina_shared::movement::{Direction, MAX_KEY_TEXT_BYTES, MAX_MOVEMENT_BYTES};
@@ -115,6 +117,18 @@ pub(crate) struct Existing {
     pub(crate) qty: i64,
     /// When.
     pub(crate) at: TimeMs,
+}
+
+impl fmt::Display for Existing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            kind, scanned, qty, ..
+        } = self;
+        write!(
+            f,
+            "this receipt line is in the ledger as {kind} of {scanned}, quantity {qty}"
+        )
+    }
 }
 
 /// Why a record was not booked.

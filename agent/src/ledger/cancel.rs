@@ -32,6 +32,8 @@ pub(crate) struct Cancel {
     pub(crate) line: u32,
     /// The shop-local day of the line.
     pub(crate) day: Day,
+    /// The code of what is taken back, where it is said.
+    pub(crate) code: Option<Barcode>,
     /// When it was taken back.
     pub(crate) at: TimeMs,
     /// What else was said.
@@ -39,7 +41,8 @@ pub(crate) struct Cancel {
 }
 
 impl Desk<'_> {
-    /// Voids what was booked from the line, whatever kind it was. Of several the last one that counts.
+    /// Voids what was booked from the line, whatever kind it was. Of several the last one that counts. Nothing but the named
+    /// barcode is taken back.
     ///
     /// # Errors
     ///
@@ -51,7 +54,19 @@ impl Desk<'_> {
         if !cancel.at.is_writable() {
             return Ok(Outcome::Refused(Refusal::Time));
         }
-        let lines = self.lines(cancel)?;
+        let code = cancel.code.as_ref();
+        let barcode = code.map(|code| self.resolve(code)).transpose()?;
+        let is_named = |of: &Movement| {
+            barcode.as_ref() == Some(&of.barcode) || code == Some(of.scanned_text())
+        };
+        let mut lines = self.lines(cancel, is_named)?;
+        if code.is_some() {
+            let others = lines.extract_if(.., |line| !is_named(&line.movement));
+            let other = others.max_by_key(|line| line.counts);
+            if let Some(other) = other.filter(|_| lines.is_empty()) {
+                return Ok(Outcome::Refused(Refusal::Conflict(other.existing())));
+            }
+        }
         if let Some(void) = self.void_of(&lines, Some(cancel.at))? {
             return Ok(Outcome::Duplicate(void));
         }
@@ -96,7 +111,11 @@ impl Desk<'_> {
         Ok(None)
     }
 
-    fn lines(&self, cancel: &Cancel) -> Result<Vec<Found>, LedgerError> {
+    fn lines(
+        &self,
+        cancel: &Cancel,
+        is_named: impl Fn(&Movement) -> bool,
+    ) -> Result<Vec<Found>, LedgerError> {
         let Cancel {
             till,
             receipt,
@@ -126,7 +145,7 @@ impl Desk<'_> {
                 rest: Box::default(),
             };
             lines.extend(found::by_key(self.conn, line.key_hash(&self.shop))?);
-            lines.extend(other_name::find(self.conn, &self.shop, &line, |_| false)?);
+            lines.extend(other_name::find(self.conn, &self.shop, &line, &is_named)?);
         }
         Ok(lines)
     }

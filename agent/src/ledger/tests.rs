@@ -84,6 +84,7 @@ fn cancel(receipt: &str) -> Cancel {
         receipt: receipt.into(),
         line: 1,
         day: DAY,
+        code: None,
         at: NOW,
         details: Details::default(),
     }

@@ -119,18 +119,16 @@ impl Problem {
     pub(crate) fn refused(refusal: &Refusal) -> Self {
         let conflict = |detail: &str| Self::new(StatusCode::CONFLICT, refusal.code(), detail);
         match refusal {
-            Refusal::Conflict(existing) => {
-                conflict("this receipt line is in the ledger with another content").with(
-                    "existing",
-                    serde_json::json!({
-                        "id": existing.id.to_string(),
-                        "type": existing.kind.to_string(),
-                        "barcode": existing.scanned.as_str(),
-                        "qty": existing.qty,
-                        "at": when::rfc3339_ms(existing.at.0),
-                    }),
-                )
-            }
+            Refusal::Conflict(existing) => conflict(&existing.to_string()).with(
+                "existing",
+                serde_json::json!({
+                    "id": existing.id.to_string(),
+                    "type": existing.kind.to_string(),
+                    "barcode": existing.scanned.as_str(),
+                    "qty": existing.qty,
+                    "at": when::rfc3339_ms(existing.at.0),
+                }),
+            ),
             Refusal::VoidedBefore { .. } => conflict("this very movement was cancelled"),
             Refusal::BeforeOpening { opened } => {
                 let at = when::rfc3339_ms(opened.0);
