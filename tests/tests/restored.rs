@@ -182,10 +182,130 @@ async fn a_shop_restored_with_its_1c_counts_both_contents_of_a_receipt_and_shows
     assert_eq!(shop.cli(&["quarantine", "retry", &id]).code, 1);
     shop.cli(&["quarantine", "drop", &id]).ok();
     chain.on_hand(RING, 48).await;
+
+    // The advice is typed as it stands, for the one and for the other: each takes back its own piece.
+    let advice = advised(&listed["items"][0]);
+    for (told, barcode) in advice.iter().zip([RING, STONE]) {
+        assert!(told.contains(&barcode.to_owned()), "{advice:?}");
+        let words: Vec<&str> = told.iter().map(String::as_str).collect();
+        assert_eq!(
+            shop.cli(&words).ok().stdout.trim(),
+            if barcode == RING { "49" } else { "50" }
+        );
+    }
+    chain.on_hand(RING, 49).await;
+    chain.on_hand(STONE, 50).await;
     assert_eq!(
         (chain.cli(&["verify"]).code, shop.cli(&["verify"]).code),
         (0, 0)
     );
+}
+
+/// The commands in the message of a record, the one about the ring first, as words to type.
+fn advised(item: &Value) -> Vec<Vec<String>> {
+    let message = item.get("message").and_then(Value::as_str);
+    let told = message.unwrap_or_default().split("vitrina-agent ").skip(1);
+    let words = |told: &str| {
+        let command = told.split(';').next().unwrap_or_default();
+        command.split(' ').map(str::to_owned).collect()
+    };
+    let mut commands: Vec<Vec<String>> = told.map(words).collect();
+    assert_eq!(commands.len(), 2, "{item}");
+    commands.sort_by_key(|words| !words.iter().any(|word| word == RING));
+    commands
+}
+
+#[tokio::test]
+async fn two_sales_under_one_idempotency_key_are_told_with_advice_that_can_be_followed() {
+    let chain = Chain::start();
+    let mut shop = chain.shop("S001", &[]);
+    shop.open(&chain, &format!("barcode;qty\n{RING};50\n{STONE};50\n"))
+        .await;
+    shop.stop();
+    let monday = chain.path("monday");
+    copy_folder(&shop.data, &monday);
+    shop.start();
+    shop.sell("one key", RING).await;
+    chain.on_hand(RING, 49).await;
+    chain.level_with(&shop).await;
+    shop.stop();
+    copy_folder(&monday, &shop.data);
+    shop.link.cut();
+    shop.start();
+    shop.sell("one key", STONE).await;
+    shop.link.mend();
+    chain.on_hand(STONE, 49).await;
+    let item = conflict_at(&shop).await;
+
+    let advice = advised(&item);
+
+    let stone = advice.last().expect("two commands");
+    assert!(stone.contains(&STONE.to_owned()), "{advice:?}");
+    let words: Vec<&str> = stone.iter().map(String::as_str).collect();
+    assert_eq!(shop.cli(&words).ok().stdout.trim(), "50");
+    chain.on_hand(STONE, 50).await;
+    chain.on_hand(RING, 49).await;
+}
+
+/// Waits for the one conflict that the shop is shown.
+async fn conflict_at(shop: &Shop) -> Value {
+    until("the shop to see both sides", || async {
+        let list = shop.cli(&["quarantine", "list", "--json"]).ok().json();
+        let item = list["items"].get(0).cloned().unwrap_or_default();
+        if item["reason"] == json!("receipt_conflict") {
+            Ok(item)
+        } else {
+            Err(list)
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_sale_booked_with_and_without_its_till_by_a_restored_shop_is_shown() {
+    let chain = Chain::start();
+    let mut shop = chain.shop("S001", &[]);
+    shop.open(
+        &chain,
+        &format!("barcode;qty;at\n{RING};50;2026-11-02 09:00:00\n"),
+    )
+    .await;
+    shop.stop();
+    let monday = chain.path("monday");
+    copy_folder(&shop.data, &monday);
+    shop.start();
+    shop.import(
+        "tuesday.csv",
+        format!("{HEAD}sale;1;7;1;{RING};1;;2026-11-03 10:00:00\n"),
+    )
+    .await;
+    chain.on_hand(RING, 49).await;
+    chain.level_with(&shop).await;
+    shop.stop();
+    copy_folder(&monday, &shop.data);
+    shop.link.cut();
+    shop.start();
+    let sale = json!({"type": "sale", "barcode": RING, "qty": 1, "receipt": "7", "line": 1, "at": "2026-11-03T10:00:00"});
+    let sold = shop.book("again", sale).await;
+    assert_eq!(sold.status, 201, "{sold:?}");
+    shop.link.mend();
+
+    chain.on_hand(RING, 48).await;
+    let item = conflict_at(&shop).await;
+    let words = &advised(&item)[0];
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    shop.cli(&words).ok();
+    chain.on_hand(RING, 49).await;
+    // The till that came back from the hub is the one that is meant where none is named.
+    let next = json!({"type": "sale", "barcode": RING, "qty": 1, "receipt": "8", "line": 1, "at": "2026-11-03T11:00:00"});
+    assert_eq!(shop.book("next", next).await.status, 201);
+    shop.import(
+        "later.csv",
+        format!("{HEAD}sale;1;8;1;{RING};1;;2026-11-03 11:00:00\n"),
+    )
+    .await;
+    chain.on_hand(RING, 48).await;
+    chain.balances_with([&shop]);
 }
 
 #[tokio::test]

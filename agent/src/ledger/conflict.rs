@@ -3,7 +3,7 @@
 
 use rusqlite::Connection;
 use vitrina_host::when;
-use vitrina_shared::{Movement, TimeMs};
+use vitrina_shared::{Key, Movement, TimeMs};
 
 use super::booking::is_same_count;
 use super::log::Names;
@@ -38,13 +38,14 @@ pub(super) fn note(
         } else {
             (other.id, [movement, &other.movement])
         };
+        let [undo_first, undo_second] = sides.map(|side| cure(side, sides));
         let [first, second] = sides.map(in_words);
         let new = New {
             origin: Origin::Movement(id),
             reason: REASON,
             message: format!(
-                "booked twice, and both count: {first}; {second}. Where one never happened, take it \
-                 back (vitrina-agent move cancel --receipt R --line N --at T takes back the later one); then drop this"
+                "booked twice, and both count: {first}; {second}. If the first never happened: {undo_first}; if the second \
+                 never happened: {undo_second}; then drop this"
             ),
             file: None,
             line: None,
@@ -54,6 +55,33 @@ pub(super) fn note(
         quarantine::put(conn, &new, now)?;
     }
     Ok(())
+}
+
+/// The command that takes one of two sides back. What has no receipt is never void: the opposite is booked.
+fn cure(side: &Movement, sides: [&Movement; 2]) -> String {
+    let barcode = typed(side.scanned_text().as_str());
+    let Key::Receipt { receipt, line, .. } = &side.key else {
+        let back = -side.qty.units();
+        return format!("vitrina-agent move adjustment {barcode} --qty {back}");
+    };
+    let (receipt, at) = (typed(receipt), when::rfc3339_ms(side.at.0));
+    // The unnamed till cannot be said: it stands for the other side's.
+    let tills = sides.map(|side| match &side.key {
+        Key::Receipt { till, .. } if !till.is_empty() => format!(" --till {}", typed(till)),
+        _ => String::new(),
+    });
+    let till = tills.iter().max().map_or("", String::as_str);
+    format!("vitrina-agent move cancel {barcode} --receipt {receipt} --line {line}{till} --at {at}")
+}
+
+/// A text as a shell takes it for one word.
+fn typed(text: &str) -> String {
+    let is_plain = |mark: char| mark.is_alphanumeric() || "-_./".contains(mark);
+    if text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("\"{text}\"")
+    }
 }
 
 fn in_words(movement: &Movement) -> String {
