@@ -31,7 +31,7 @@ mod log;
 pub(crate) mod numbers;
 mod other_name;
 pub(crate) mod others;
-mod over_hold;
+pub(crate) mod over_hold;
 mod promise;
 pub(crate) mod quarantine;
 pub(crate) mod query;

@@ -251,8 +251,8 @@ async fn two_sales_under_one_idempotency_key_are_told_with_advice_that_can_be_fo
 async fn conflict_at(shop: &Shop) -> Value {
     until("the shop to see both sides", || async {
         let list = shop.cli(&["quarantine", "list", "--json"]).ok().json();
-        let item = list["items"].get(0).cloned().unwrap_or_default();
-        if item["reason"] == json!("receipt_conflict") {
+        let item = list.pointer("/items/0").cloned().unwrap_or_default();
+        if item.get("reason") == Some(&json!("receipt_conflict")) {
             Ok(item)
         } else {
             Err(list)

@@ -230,6 +230,84 @@ async fn a_sale_that_names_the_order_fulfils_it_by_call_and_by_file() {
     assert_eq!(shop.status()["questions"], json!(0));
 }
 
+/// The line of a till's file about a sale of now, as a call without a time is.
+fn file_now(receipt: &str, reference: &str) -> String {
+    let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
+    format!(
+        "type;till;receipt;line;barcode;qty;price;at;ref\nsale;1;{receipt};1;{RING};1;45900,00;{at};{reference}\n"
+    )
+}
+
+#[tokio::test]
+async fn a_receipt_behind_a_fulfilment_without_one_is_the_same_sale() {
+    let chain = Chain::start();
+    let shop = shop_of(&chain, "S001", "auto", 4).await;
+    let (one, other) = (
+        ordered(&chain, "S001", "W-1").await,
+        ordered(&chain, "S001", "W-2").await,
+    );
+    is_at_shop(&shop, &one, "confirmed").await;
+    is_at_shop(&shop, &other, "confirmed").await;
+
+    let bought = say(&shop, &one, "fulfil", json!({})).await;
+    assert_eq!(bought.status, 200, "{bought:?}");
+    shop.import("pos.csv", file_now("5001", "W-1")).await;
+    shop.import("again.csv", file_now("5001", "W-1") + "\n")
+        .await;
+    chain.level_with(&shop).await;
+    chain.on_hand(RING, 3).await;
+
+    // A second receipt that names the order is a second piece.
+    shop.import("more.csv", file_now("5002", "W-1")).await;
+    chain.on_hand(RING, 2).await;
+
+    // A call that names the receipt later: the file needs not name the order then.
+    say(&shop, &other, "fulfil", json!({})).await;
+    let named = json!({"receipt": "5003", "till": "1"});
+    let named = say(&shop, &other, "fulfil", named).await;
+    assert_eq!(named.status, 200, "{named:?}");
+    let wrong = say(&shop, &other, "fulfil", json!({"receipt": "5004"})).await;
+    assert_eq!(
+        (wrong.status.as_u16(), wrong.code()),
+        (409, "hold_not_open")
+    );
+    shop.import("third.csv", file_now("5003", "")).await;
+    chain.on_hand(RING, 1).await;
+    assert_eq!(shop.status()["quarantined"], json!(0));
+    is_at_hub(&chain, &other, "fulfilled").await;
+    chain.balances_with([&shop]);
+}
+
+#[tokio::test]
+async fn an_order_that_was_served_with_one_receipt_is_not_served_with_another() {
+    let chain = Chain::start();
+    let shop = shop_of(&chain, "S001", "auto", 4).await;
+    let hold = ordered(&chain, "S001", "W-1").await;
+    is_at_shop(&shop, &hold, "confirmed").await;
+    let told = json!({"receipt": "5001", "line": 1, "at": "2026-11-28T12:00:00"});
+
+    let bought = say(&shop, &hold, "fulfil", told.clone()).await;
+    assert_eq!(bought.status, 200, "{bought:?}");
+    // The till's own file names the till, which the call did not.
+    shop.import("pos.csv", file("5001", "")).await;
+    let again = say(&shop, &hold, "fulfil", told).await;
+    assert_eq!(again.status, 200, "{again:?}");
+    assert_eq!(again.body["sale"]["id"], bought.body["sale"]["id"]);
+    let other = say(&shop, &hold, "fulfil", json!({"receipt": "5002"})).await;
+    assert_eq!(
+        (other.status.as_u16(), other.code()),
+        (409, "hold_not_open")
+    );
+
+    // No second till came of it.
+    let next = json!({"type": "sale", "barcode": RING, "qty": 1, "receipt": "5003", "line": 1, "at": "2026-11-28T12:10:00"});
+    assert_eq!(book(&shop, &next).await.status, 201);
+    chain.level_with(&shop).await;
+    chain.on_hand(RING, 2).await;
+    assert_eq!(shop.status()["quarantined"], json!(0));
+    chain.balances_with([&shop]);
+}
+
 #[tokio::test]
 async fn a_file_that_sells_what_is_kept_is_a_question_and_nothing_is_let_go_before_it_is_answered()
 {

@@ -13,7 +13,7 @@ use vitrina_shared::{
 };
 
 use super::desk::Novelty;
-use super::found::{Found, by_id, by_key};
+use super::found::Found;
 use super::hold::HoldRow;
 use super::log::{self, Names};
 use super::{Desk, LedgerError, other_name, over_hold, promise, standing};
@@ -270,7 +270,7 @@ impl Desk<'_> {
 
     /// The movement of a booking; none when its quantity is none that its kind can have. A count's units are worked
     /// out here.
-    fn movement(&self, booking: &Booking) -> Result<Option<Movement>, LedgerError> {
+    pub(super) fn movement(&self, booking: &Booking) -> Result<Option<Movement>, LedgerError> {
         let barcode = self.resolve(&booking.code)?;
         let at = booking.at.time();
         let mut details = booking.details.clone();
@@ -310,7 +310,7 @@ impl Desk<'_> {
         let legs = promise::of_barcode(self.conn, &movement.barcode)?;
         let movement = over_hold::named(movement, &legs, booking.way);
         let names = Names::of(&self.shop, &movement);
-        let same_key = self.known(&movement, &names)?;
+        let same_key = self.known((&movement, &names), (booking.way, &legs))?;
         let is_same = |found: &&Found| {
             let held = &found.movement;
             found.id == names.id
@@ -357,19 +357,6 @@ impl Desk<'_> {
             booked.level = promise::level(self.conn, &booked.barcode)?;
         }
         Ok(Outcome::Booked(booked))
-    }
-
-    /// What is here under the movement's key, else under another name of its line.
-    fn known(&self, movement: &Movement, names: &Names) -> Result<Vec<Found>, LedgerError> {
-        let Some(key) = names.key else {
-            return by_id(self.conn, names.id);
-        };
-        let found = by_key(self.conn, key)?;
-        if !found.is_empty() {
-            return Ok(found);
-        }
-        let is_like = |held: &Movement| other_name::is_like(held, movement);
-        other_name::find(self.conn, &self.shop, movement, is_like)
     }
 
     /// Writes a movement that the agent worked out.

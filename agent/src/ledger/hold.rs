@@ -339,7 +339,16 @@ pub(crate) fn fulfil(
     };
     let leg = kept.leg.clone();
     if let ShopSide::Fulfilled { movement, .. } = leg.shop {
-        return Ok(Ok((HoldRow::of(conn, kept)?, booked(conn, movement)?)));
+        let dots = found::by_id(conn, movement)?;
+        let is_its = dots
+            .first()
+            .map_or(Ok(true), |held| desk.is_its_sale(sale, held))?;
+        let row = HoldRow::of(conn, kept)?;
+        return if is_its {
+            Ok(Ok((row, booked(conn, movement)?)))
+        } else {
+            Ok(Err(No::NotOpen(Box::new(row))))
+        };
     }
     if matches!(sale.key, Key::Call(_))
         && let Some(asked) = questioned(conn, &leg)?

@@ -5,22 +5,97 @@
 //! id; that a line is another name of it is written down beside it. A movement is one line's at most, so the like that a
 //! second till sold under the same number counts too, whichever of the two tills' files comes first.
 //!
+//! A web order's sale that was booked by a call without a receipt is the sale of the file's line that names the order, and of
+//! the receipt that a later call names.
+//!
 //! What is written down does not travel. A ledger that was restored, or a second machine of the shop, finds it out again
 //! when the line comes again. Where both names were booked by machines that did not know of each other, both count, and
-//! [`super::conflict`] shows both.
+//! [`super::conflict`] shows both names of a receipt line. An order's sale that one machine booked by the call and another
+//! by the file is not shown: it has no key in common.
 
 use rusqlite::{Connection, OptionalExtension, params};
+use vitrina_shared::hold::Way;
 use vitrina_shared::movement::KeyHash;
 use vitrina_shared::{Key, Kind, Movement, MovementId, ShopId};
 
-use super::booking::is_same_count;
+use super::booking::{Booking, is_same_count};
 use super::found::{Found, by_id, by_key};
-use super::{LedgerError, state};
+use super::log::Names;
+use super::promise::Asked;
+use super::{Desk, LedgerError, over_hold, state};
 
 const MOVEMENT: &str = "SELECT movement FROM other_name WHERE line = ?1";
 const IS_OTHERS: &str = "SELECT 1 FROM other_name WHERE movement = ?1 AND line NOT IN (?2, ?3)";
 // The line that had the movement under the unnamed till gives it to the same line of a named one.
 const KEEP: &str = "INSERT OR REPLACE INTO other_name (line, movement) VALUES (?1, ?2)";
+
+impl Desk<'_> {
+    /// What is here under the movement's key, else under another name of its line.
+    pub(super) fn known(
+        &self,
+        (movement, names): (&Movement, &Names),
+        (way, legs): (Way, &[Asked]),
+    ) -> Result<Vec<Found>, LedgerError> {
+        let Some(key) = names.key else {
+            return by_id(self.conn, names.id);
+        };
+        let found = by_key(self.conn, key)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let has_content = |held: &Movement| is_like(held, movement);
+        let found = find(self.conn, &self.shop, movement, has_content)?;
+        if !found.is_empty() || way != Way::File {
+            return Ok(found);
+        }
+        let mut sales = over_hold::without_receipt(self.conn, movement, legs)?;
+        // A second receipt of the same order is a sale of its own.
+        sales.retain(|sale| has_content(&sale.movement));
+        let mut free = Vec::new();
+        for sale in sales {
+            if !is_others(self.conn, sale.id, [key, key])? {
+                free.push(sale);
+            }
+        }
+        Ok(free)
+    }
+
+    /// Whether a call tells again of the sale by which a leg was fulfilled. Who tells of another receipt has sold another piece;
+    /// one that was not known when the sale was booked is its receipt from now on. The day does not matter: a call that is
+    /// repeated after midnight is a repeat.
+    pub(super) fn is_its_sale(&self, told: &Booking, held: &Found) -> Result<bool, LedgerError> {
+        let Key::Receipt {
+            till,
+            receipt,
+            line,
+            ..
+        } = &told.key
+        else {
+            return Ok(true);
+        };
+        if let Key::Receipt {
+            till: held_till,
+            receipt: held_receipt,
+            line: held_line,
+            ..
+        } = &held.movement.key
+        {
+            let is_till = till == held_till || till.is_empty() || held_till.is_empty();
+            return Ok(is_till && receipt == held_receipt && line == held_line);
+        }
+        let Some(told) = self.movement(told)? else {
+            return Ok(false);
+        };
+        let key = told.key_hash(&self.shop);
+        let is_free =
+            by_key(self.conn, key)?.is_empty() && !is_others(self.conn, held.id, [key, key])?;
+        if is_free && is_like(&held.movement, &told) {
+            keep(self.conn, (&told, Some(key)), held)?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
 
 /// The movements of a line that have other names; `is_like` says which of them have its content.
 ///
@@ -78,15 +153,16 @@ pub(super) fn keep(
     (line, key): (&Movement, Option<KeyHash>),
     held: &Found,
 ) -> Result<(), LedgerError> {
-    let (Key::Receipt { till, .. }, Some(key)) = (&line.key, key) else {
+    let Some(key) = key.filter(|_| held.movement.key != line.key) else {
         return Ok(());
     };
-    // Of a line without a till, the one under the named till is its proper name already.
-    let is_proper = till.is_empty() && matches!(held.movement.key, Key::Receipt { .. });
-    if is_proper || held.movement.key == line.key {
-        return Ok(());
+    if let Key::Receipt { till, .. } = &line.key {
+        // Of a line without a till, the one under the named till is its proper name already.
+        if till.is_empty() && matches!(held.movement.key, Key::Receipt { .. }) {
+            return Ok(());
+        }
+        state::add_till(conn, till)?;
     }
-    state::add_till(conn, till)?;
     conn.prepare_cached(KEEP)?
         .execute(params![key.0, held.id.0])?;
     Ok(())

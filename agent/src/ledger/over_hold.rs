@@ -7,9 +7,13 @@ use vitrina_shared::{
 };
 
 use super::booking::{Booking, Refusal};
+use super::found::{self, Found};
 use super::hold::HoldRow;
 use super::promise::{self, Asked};
 use super::{Desk, LedgerError, leg, log, question, state};
+
+/// So far the till's time of a sale may lie from the call that knew no receipt: later the same number is another order's.
+const RECEIPT_WITHIN_MS: i64 = 3 * 24 * 3_600_000;
 
 /// What a movement does to the legs of its barcode, in the commit in which it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,23 +39,9 @@ pub(super) fn named(movement: Movement, legs: &[Asked], way: Way) -> Movement {
     if details.hold.is_some() {
         return movement;
     }
-    let receipt = match &movement.key {
-        Key::Receipt { receipt, .. } => Some(&**receipt),
-        _ => None,
-    };
-    let texts = [
-        receipt,
-        details.reference.as_deref(),
-        details.document.as_deref(),
-    ];
-    let is_named = |leg: &&Leg| {
-        let mut texts = texts.iter().flatten();
-        texts.any(|text| names(text, &leg.terms.order))
-    };
-    let of_orders = legs.iter().map(|asked| &asked.kept.leg).filter(is_named);
-    let is_served = |leg: &&Leg| !matches!(leg.shop, ShopSide::Fulfilled { .. });
-    let leg = of_orders
-        .filter(is_served)
+    let is_unserved = |leg: &&Leg| !matches!(leg.shop, ShopSide::Fulfilled { .. });
+    let leg = of_orders(&movement, &details, legs)
+        .filter(is_unserved)
         .min_by_key(|leg| (leg.hub.state, leg.rank()));
     let Some(hold) = leg.map(|leg| leg.terms.hold) else {
         return movement;
@@ -64,6 +54,57 @@ pub(super) fn named(movement: Movement, legs: &[Asked], way: Way) -> Movement {
         rest: details.to_bytes(),
         ..movement
     }
+}
+
+/// The legs whose order the texts of a file's line name.
+fn of_orders<'a>(
+    movement: &'a Movement,
+    details: &'a Details,
+    legs: &'a [Asked],
+) -> impl Iterator<Item = &'a Leg> {
+    let receipt = match &movement.key {
+        Key::Receipt { receipt, .. } => Some(&**receipt),
+        _ => None,
+    };
+    let texts = [
+        receipt,
+        details.reference.as_deref(),
+        details.document.as_deref(),
+    ];
+    let legs = legs.iter().map(|asked| &asked.kept.leg);
+    legs.filter(move |leg| {
+        let mut texts = texts.iter().flatten();
+        texts.any(|text| names(text, &leg.terms.order))
+    })
+}
+
+/// The sales, booked by a call that knew no receipt, of the orders that a file's line names: it may be their receipt.
+pub(super) fn without_receipt(
+    conn: &Connection,
+    movement: &Movement,
+    legs: &[Asked],
+) -> Result<Vec<Found>, LedgerError> {
+    let details = movement.details();
+    let mut sales = Vec::new();
+    if movement.kind == Kind::Sale && details.hold.is_none() {
+        for leg in of_orders(movement, &details, legs) {
+            if let ShopSide::Fulfilled { movement: sale, .. } = leg.shop {
+                let by_call = Key::call(&call_of(leg.id));
+                let mut dots = found::by_id(conn, sale)?;
+                dots.retain(|dot| {
+                    let apart = movement.at.since(dot.movement.at).abs();
+                    dot.movement.key == by_call && apart <= RECEIPT_WITHIN_MS
+                });
+                sales.extend(dots);
+            }
+        }
+    }
+    Ok(sales)
+}
+
+/// The idempotency key of the call that books a leg's sale and knows no receipt.
+pub(crate) fn call_of(leg: LegId) -> String {
+    format!("fulfil {leg}")
 }
 
 /// Whether a text names an order: it is its number, or has it as a word.

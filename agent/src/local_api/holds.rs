@@ -18,7 +18,7 @@ use super::{Api, Problem, body};
 use crate::core::now;
 use crate::hold_json::{self, HoldJson};
 use crate::ledger::hold::{self, HoldRow, No, Which, Whose};
-use crate::ledger::{Desk, Force, LedgerError, state};
+use crate::ledger::{Desk, Force, LedgerError, over_hold, state};
 use crate::receipt::{Act, Otherwise, Said, Shop, Verb};
 
 /// How many rows a page has, where nobody says.
@@ -257,7 +257,7 @@ pub(crate) fn fulfil(
         Ok(said) => said,
         Err(problem) => return Ok(refuse(problem)),
     };
-    let by_leg = format!("fulfil {}", row.leg.id);
+    let by_leg = over_hold::call_of(row.leg.id);
     let booking = match said.act(&shop, now(), Otherwise::Call(&by_leg)) {
         Ok(Act::Book(booking)) => booking,
         Ok(Act::Cancel(_)) => return Ok(refuse(Problem::internal())),
