@@ -619,6 +619,19 @@ impl Store {
         }
     }
 
+    /// Ends the work items of web orders whose legs show that they are over; whether there were any.
+    pub(crate) async fn end_work_of_legs(&self) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(store) => {
+                if store.read(holds::work_over).await?.is_empty() {
+                    return Ok(false);
+                }
+                let ended = store.write_background(|txn| holds::end_work(txn)).await?;
+                Ok(ended > 0)
+            }
+        }
+    }
+
     /// A person's deed with a work item, in one transaction with what it tells.
     pub(crate) async fn act_on_work(
         &self,

@@ -1,7 +1,8 @@
 //! Work items: what a person must look at, one entry for each cause, and whose it is.
 //!
 //! Two kinds of causes: those that stand (stock is negative, a shop is silent) are facts that can be looked up at any time,
-//! so their entries end by themselves; those that happened (an order was cancelled and bought) end by a person's word.
+//! so their entries end by themselves; those that happened (an order was cancelled and bought) end by a person's word, but
+//! for those of which the order's leg itself shows that they are over.
 //! What is to be done about facts is decided in [`decide`]; rows are the store's, delivery is `webhook`'s.
 
 pub(crate) mod decide;

@@ -429,3 +429,49 @@ async fn a_shop_put_back_gets_its_promises_back() {
     is_at_hub(&chain, &hold, "fulfilled").await;
     chain.balances_with([&shop]);
 }
+
+/// Waits until so many work items of a kind are not resolved.
+async fn work_items(chain: &Chain, kind: &str, count: usize) {
+    until(&format!("{count} of {kind}"), || async {
+        let items = chain
+            .office(&format!("/v1/alerts?kind={kind}"))
+            .await
+            .items();
+        if items.len() == count {
+            Ok(())
+        } else {
+            Err(items)
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_head_office_was_asked_about_an_order_ends_with_the_shops_word() {
+    let chain = Chain::start();
+    let shop = shop_of(&chain, "S001", "auto", 2).await;
+    let hold = ordered(&chain, "S001", "W-1").await;
+    is_at_hub(&chain, &hold, "confirmed").await;
+    let other = ordered(&chain, "S001", "W-2").await;
+    is_at_hub(&chain, &other, "confirmed").await;
+
+    shop.import("sales.csv", file("17", "")).await;
+    work_items(&chain, "sold_over_hold", 1).await;
+    let asked = get(&shop, "/v1/questions").await.items();
+    let question = asked[0]["id"].as_str().expect("an id");
+    shop.cli(&["hold", "answer", question, "--order", &hold])
+        .ok();
+    is_at_hub(&chain, &hold, "fulfilled").await;
+    work_items(&chain, "sold_over_hold", 0).await;
+
+    // The other's buyer comes though he has cancelled.
+    let path = format!("/v1/holds/{other}");
+    let gone = chain
+        .call(Method::DELETE, &path, &chain.website, None, &[])
+        .await;
+    assert_eq!(gone.body["state"], json!("released"), "{gone:?}");
+    work_items(&chain, "put_back", 1).await;
+    shop.import("more.csv", file("18", "W-2")).await;
+    work_items(&chain, "cancelled_and_bought", 1).await;
+    work_items(&chain, "put_back", 0).await;
+}

@@ -30,6 +30,7 @@ pub(super) use hand::GoodsOf;
 pub(super) use join::receive;
 pub(super) use row::{held, held_everywhere, held_of_shop};
 pub(super) use tell::{after, of_barcode};
+pub(super) use work::{end as end_work, over as work_over};
 
 use rusqlite::{Connection, params};
 use vitrina_shared::hold::Policy;

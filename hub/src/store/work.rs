@@ -21,6 +21,8 @@ const ENTRIES: &str = "SELECT id, kind, cause, state, stands, weight, level, sno
 const ONE: &str = "SELECT id, kind, cause, shop, barcode, state, level, person, channel, evidence, opened_at, updated_at, \
     snoozed_until, times FROM work_item WHERE id = ?1";
 const OF_CAUSE: &str = "SELECT id FROM work_item WHERE kind = ?1 AND cause = ?2 ORDER BY opened_at DESC, id DESC LIMIT 1";
+const ENDED_BY_ITSELF: &str = "SELECT id FROM work_item AS w WHERE id = ?1 AND state = 'resolved' AND \
+    (SELECT by FROM work_history WHERE item = w.id ORDER BY n DESC LIMIT 1) = ?2";
 const LIST: &str = "SELECT id, kind, cause, shop, barcode, state, level, person, channel, evidence, opened_at, updated_at, \
     snoozed_until, times FROM work_item \
     WHERE (opened_at < ?1 OR (opened_at = ?1 AND id < ?2)) AND (?3 IS NULL OR state = ?3) \
@@ -326,12 +328,45 @@ fn open(txn: &Txn<'_>, fact: &Fact) -> Result<bool, StoreError> {
 /// raised it is one entry, also after a person resolved it; while it is not, what is known is kept up to date. Whether there
 /// is a new entry.
 pub(super) fn raise(txn: &Txn<'_>, raised: &Raised) -> Result<bool, StoreError> {
-    let known: Option<[u8; 16]> = txn
+    let fact = fact_of(raised);
+    let Some(id) = latest(txn.conn, raised)? else {
+        return open(txn, &fact);
+    };
+    let text = fact.evidence.to_string();
+    txn.conn
+        .prepare_cached(UPDATE)?
+        .execute(params![id, fact.weight, text, txn.now.0])?;
+    Ok(false)
+}
+
+/// What was raised is so again: its entry is opened again where the hub itself had seen it end. What a person resolved stays
+/// so.
+pub(super) fn raise_again(txn: &Txn<'_>, raised: &Raised) -> Result<(), StoreError> {
+    let Some(id) = latest(txn.conn, raised)? else {
+        return Ok(());
+    };
+    let ended: Option<[u8; 16]> = txn
         .conn
+        .prepare_cached(ENDED_BY_ITSELF)?
+        .query_row(params![id, By::Hub.to_string()], |row| row.get(0))
+        .optional()?;
+    match ended {
+        None => Ok(()),
+        Some(id) => take(txn, &[Step::Reopen(id, fact_of(raised))]),
+    }
+}
+
+/// The latest entry of a cause.
+fn latest(conn: &Connection, raised: &Raised) -> Result<Option<[u8; 16]>, StoreError> {
+    let found = conn
         .prepare_cached(OF_CAUSE)?
         .query_row(params![raised.kind.word(), raised.cause], |row| row.get(0))
         .optional()?;
-    let fact = Fact {
+    Ok(found)
+}
+
+fn fact_of(raised: &Raised) -> Fact {
+    Fact {
         kind: raised.kind,
         cause: raised.cause.clone(),
         shop: raised.shop.clone(),
@@ -340,15 +375,7 @@ pub(super) fn raise(txn: &Txn<'_>, raised: &Raised) -> Result<bool, StoreError> 
         level: Level::Manager,
         presence: crate::work::decide::Presence::Stands,
         evidence: raised.evidence.clone(),
-    };
-    let Some(id) = known else {
-        return open(txn, &fact);
-    };
-    let text = fact.evidence.to_string();
-    txn.conn
-        .prepare_cached(UPDATE)?
-        .execute(params![id, fact.weight, text, txn.now.0])?;
-    Ok(false)
+    }
 }
 
 /// A person's deed.

@@ -285,6 +285,10 @@ impl Watch {
             self.asked = core.store.asked().await?;
             let transfers = core.store.transfers_to_look_at(stuck_before).await?;
             self.transfers = transfers.iter().map(facts::of_transfer).collect();
+            if core.store.end_work_of_legs().await? {
+                core.outbox.notify_waiters();
+                self.is_settled = false;
+            }
             self.asked_read = Some(Instant::now());
         }
         Ok(())

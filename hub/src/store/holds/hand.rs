@@ -172,11 +172,18 @@ impl<'h, 't> Hand<'h, 't> {
         self.put(&mut stored)
     }
 
-    /// Tells a person, once.
+    /// Tells a person, once; and again where it was over meanwhile.
     pub(super) fn raise(&self, leg: LegId, kind: WorkKind) -> Result<(), StoreError> {
-        if work::add(self.txn.conn, leg, kind, self.txn.now)? {
-            let stored = row::the(self.txn.conn, leg)?;
-            list::raise(self.txn, &work::raised(&stored.leg, kind))?;
+        let is_news = work::add(self.txn.conn, leg, kind, self.txn.now)?;
+        if !is_news && !work::may_end(kind) {
+            return Ok(());
+        }
+        let stored = row::the(self.txn.conn, leg)?;
+        let raised = work::raised(&stored.leg, kind);
+        if is_news {
+            list::raise(self.txn, &raised)?;
+        } else {
+            list::raise_again(self.txn, &raised)?;
         }
         Ok(())
     }

@@ -247,6 +247,15 @@ fn moved(conn: &Connection, shop: u32) -> Result<Vec<i64>, StoreError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Whether what is promised of a barcode is there.
+pub(super) fn is_covered(conn: &Connection, shop: u32, barcode: i64) -> Result<bool, StoreError> {
+    let all = row::that_hold(conn, shop, barcode)?;
+    let Some(any) = all.first() else {
+        return Ok(true);
+    };
+    Ok(promised(all.iter()) <= sellable(conn, any)?.max(0))
+}
+
 /// The units that the shop has said yes to.
 fn promised<'a>(legs: impl Iterator<Item = &'a Stored>) -> i64 {
     let answered = legs.filter(|stored| stored.leg.shop != ShopSide::None);
