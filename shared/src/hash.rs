@@ -31,3 +31,14 @@ impl Hash {
         half
     }
 }
+
+/// The first 128 bits over parts that follow each other without their lengths: what the agents name their records by.
+pub(crate) fn half_of(parts: &[&[u8]]) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+    }
+    let mut half = [0; 16];
+    half.copy_from_slice(hash.finalize().split_at(16).0);
+    half
+}

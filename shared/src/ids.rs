@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::hash::Hash;
+use crate::hash::{Hash, half_of};
 use crate::{Chain, Position, planted};
 
 /// The most bytes a [`ShopId`] has.
@@ -114,6 +114,14 @@ id128! {
 id128! {
     /// The identity of a movement for ever, derived from its key, the scanned text and the signed quantity.
     MovementId
+}
+
+impl MovementId {
+    /// The name of the record by which a shop says that this movement's receipt line counts as another thing too. Of two
+    /// such movements the shop names the greater one; who knows the line finds the record by it.
+    pub fn conflict_record(self) -> [u8; 16] {
+        half_of(&[b"vitrina.quarantine.1\0m", &self.0, b"receipt_conflict"])
+    }
 }
 
 id128! {

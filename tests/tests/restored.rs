@@ -308,6 +308,81 @@ async fn a_sale_booked_with_and_without_its_till_by_a_restored_shop_is_shown() {
     chain.balances_with([&shop]);
 }
 
+/// The open work items about receipt lines, once there are so many.
+async fn conflicts(chain: &Chain, count: usize) -> Vec<Value> {
+    until(&format!("{count} conflicts"), || async {
+        let path = "/v1/alerts?kind=receipt_conflict";
+        let items = chain.office(path).await.items();
+        if items.len() == count {
+            Ok(items)
+        } else {
+            Err(items)
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn each_receipt_line_that_counts_twice_is_one_work_item_until_one_of_the_two_is_taken_back() {
+    let chain = Chain::start();
+    let mut shop = chain.shop("S001", &[]);
+    let balances =
+        format!("barcode;qty;at\n{RING};50;2026-11-02 09:00:00\n{STONE};50;2026-11-02 09:00:00\n");
+    shop.open(&chain, &balances).await;
+    shop.stop();
+    let monday = chain.path("monday");
+    copy_folder(&shop.data, &monday);
+    shop.start();
+    let sold = |code: &str| {
+        let line = |receipt| format!("sale;1;{receipt};1;{code};1;;2026-11-03 10:00:00\n");
+        format!("{HEAD}{}{}", line(7), line(8))
+    };
+    shop.import("tuesday.csv", sold(RING)).await;
+    chain.on_hand(RING, 48).await;
+    chain.level_with(&shop).await;
+    shop.stop();
+
+    copy_folder(&monday, &shop.data);
+    shop.link.cut();
+    shop.start();
+    shop.import("again.csv", sold(STONE)).await;
+    shop.link.mend();
+    chain.on_hand(STONE, 48).await;
+    chain.level_with(&shop).await;
+    until("the shop's own records of it to be at the hub", || async {
+        let records = chain.cli(&["quarantine", "list", "--json"]).ok().json();
+        let count = records["items"].as_array().map(Vec::len);
+        if count == Some(2) {
+            Ok(())
+        } else {
+            Err(records)
+        }
+    })
+    .await;
+    until(
+        "the hub's own entries to name the shop's records",
+        || async {
+            let items = conflicts(&chain, 2).await;
+            let is_named = |item: &Value| item["evidence"]["record_id"].is_string();
+            if items.iter().all(is_named) {
+                Ok(())
+            } else {
+                Err(items)
+            }
+        },
+    )
+    .await;
+
+    let cancel = "cancel;1;7;1;;;;2026-11-03 10:00:00\n";
+    shop.import("cancelled.csv", format!("{HEAD}{cancel}"))
+        .await;
+    let left = conflicts(&chain, 1).await;
+    assert_eq!(left[0]["evidence"]["line"]["receipt"], json!("8"));
+    let record = left[0]["evidence"]["record_id"].as_str().expect("a record");
+    shop.cli(&["quarantine", "drop", record]).ok();
+    conflicts(&chain, 0).await;
+}
+
 #[tokio::test]
 async fn a_write_ahead_log_that_was_deleted_after_a_crash_loses_nothing_the_hub_has() {
     let chain = Chain::start();

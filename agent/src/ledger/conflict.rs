@@ -93,3 +93,16 @@ fn in_words(movement: &Movement) -> String {
         when::rfc3339_ms(movement.at.0)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vitrina_shared::MovementId;
+
+    #[test]
+    fn the_hub_finds_the_record_by_the_movement() {
+        let id = MovementId([7; 16]);
+        let named = quarantine::id_of(&Origin::Movement(id), REASON);
+        assert_eq!(named, id.conflict_record());
+    }
+}

@@ -130,10 +130,16 @@ fn shop(name: &str) -> Result<ShopId, StoreError> {
 
 /// Reads it.
 pub(super) fn read(conn: &Connection) -> Result<Known, StoreError> {
+    let lines = receipts::lines(conn)?;
+    // The line itself is looked at, and the shop's word of it is the same cause.
+    let is_apart = |found: &Conflict| {
+        let record = (found.shop.clone(), found.id.clone());
+        !lines.records.contains(&record)
+    };
     Ok(Known {
         held: held(conn)?,
-        conflicts: conflicts(conn)?,
-        twice: receipts::twice(conn)?,
+        conflicts: conflicts(conn)?.into_iter().filter(is_apart).collect(),
+        twice: lines.twice,
         disagreements: heard::disagreements(conn, None)?,
         books: books(conn)?,
         hooks: outbox::hooks(conn)?,

@@ -4,6 +4,8 @@
 //! A shop with one log needs none of this: its agent refuses the second at the entry. The logs are looked through in small steps
 //! behind everything urgent, never by a merge.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use vitrina_host::sign;
 use vitrina_shared::movement::Movement;
@@ -30,6 +32,7 @@ const LINES: &str = "SELECT k.id, m.body, m.counts OR EXISTS (SELECT 1 FROM iden
     ON o.replica = i.replica AND o.seq = i.seq WHERE i.shop = k.shop AND i.id = k.id AND o.counts = 1) \
     FROM receipt_key AS k JOIN movement AS m ON m.replica = k.replica AND m.seq = k.seq \
     WHERE k.shop = ?1 AND k.key = ?2 ORDER BY k.id";
+const RECORD: &str = "SELECT state FROM quarantine WHERE shop = ?1 AND id = ?2";
 
 /// Movements of one step.
 const STEP: i64 = 500;
@@ -43,6 +46,17 @@ pub(crate) struct Twice {
     pub(crate) key: String,
     /// What it says.
     pub(crate) lines: Vec<(MovementId, Movement)>,
+    /// The records by which the shop says the same and nobody has decided about, as digits.
+    pub(crate) records: Vec<String>,
+}
+
+/// Every line that was found to say two things.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lines {
+    /// Those of which at least two words count, and that nobody has decided about at the shop.
+    pub(crate) twice: Vec<Twice>,
+    /// The shops' own records of them, whatever became of the lines: the shop, and the record's name as digits.
+    pub(crate) records: BTreeSet<(ShopId, String)>,
 }
 
 /// What a step did.
@@ -107,32 +121,54 @@ pub(super) fn step(txn: &Txn<'_>) -> Result<Scanned, StoreError> {
     Ok(scanned)
 }
 
-/// Every line of which at least two words count.
-pub(super) fn twice(conn: &Connection) -> Result<Vec<Twice>, StoreError> {
+/// Every line that was found to say two things.
+pub(super) fn lines(conn: &Connection) -> Result<Lines, StoreError> {
     let mut statement = conn.prepare_cached(TWICE)?;
     let mut rows = statement.query([])?;
-    let mut list = Vec::new();
+    let mut all = Lines::default();
     while let Some(row) = rows.next()? {
-        let (shop, name, key): (u32, String, [u8; 16]) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let mut lines = Vec::new();
+        let (index, name, key): (u32, String, [u8; 16]) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let shop: ShopId = name
+            .parse()
+            .map_err(|_| StoreError::Damaged("a shop has a name that is none"))?;
+        let mut twice = Twice {
+            shop: shop.clone(),
+            key: sign::hex(&key),
+            lines: Vec::new(),
+            records: Vec::new(),
+        };
+        let mut is_decided = false;
         let mut statement = conn.prepare_cached(LINES)?;
-        let mut found = statement.query(params![shop, key])?;
+        let mut found = statement.query(params![index, key])?;
         while let Some(line) = found.next()? {
+            let id = MovementId(line.get(0)?);
             let counts: bool = line.get(2)?;
             if counts {
                 let body = line.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-                lines.push((MovementId(line.get(0)?), log::read_body(body)?));
+                twice.lines.push((id, log::read_body(body)?));
+            }
+            let record = id.conflict_record();
+            let Some(is_open) = record_of(conn, index, record)? else {
+                continue;
+            };
+            all.records.insert((shop.clone(), sign::hex(&record)));
+            if is_open {
+                twice.records.push(sign::hex(&record));
+            } else {
+                is_decided = true;
             }
         }
-        if lines.len() > 1 {
-            list.push(Twice {
-                shop: name
-                    .parse()
-                    .map_err(|_| StoreError::Damaged("a shop has a name that is none"))?,
-                key: sign::hex(&key),
-                lines,
-            });
+        let is_over = is_decided && twice.records.is_empty();
+        if twice.lines.len() > 1 && !is_over {
+            all.twice.push(twice);
         }
     }
-    Ok(list)
+    Ok(all)
+}
+
+/// Whether a shop's record waits for a decision; none where it has none of that name.
+fn record_of(conn: &Connection, shop: u32, id: [u8; 16]) -> Result<Option<bool>, StoreError> {
+    let mut statement = conn.prepare_cached(RECORD)?;
+    let found = statement.query_row(params![shop, id], |row| Ok(row.get::<_, i64>(0)? == 0));
+    Ok(found.optional()?)
 }

@@ -404,7 +404,12 @@ fn twice(twice: &Twice) -> Fact {
         }) => json!({ "till": till, "receipt": receipt, "line": line }),
         _ => Value::Null,
     };
-    let evidence = json!({ "what": what, "line": receipt, "lines": lines });
+    let evidence = json!({
+        "what": what,
+        "line": receipt,
+        "lines": lines,
+        "record_id": twice.records.first(),
+    });
     let cause = format!("{}/{}", twice.shop, twice.key);
     fact(Kind::ReceiptConflict, cause, Some(&twice.shop), evidence)
 }

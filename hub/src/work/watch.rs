@@ -74,6 +74,8 @@ struct Watch {
     tables_read: Option<Instant>,
     /// What shops said last of their quarantine and disagreements: another number is news.
     said: Vec<(u32, u64, u64)>,
+    /// Levels have changed since the tables were read.
+    have_moved: bool,
     /// Web orders that wait for a shop's word, and when that was read.
     asked: Vec<Asked>,
     asked_read: Option<Instant>,
@@ -115,6 +117,7 @@ pub(crate) async fn watch(hub: Arc<Hub>) {
         tables: Vec::new(),
         tables_read: None,
         said: Vec::new(),
+        have_moved: false,
         asked: Vec::new(),
         asked_read: None,
         transfers: Vec::new(),
@@ -264,7 +267,15 @@ impl Watch {
         // A receiver that fails is dead by time alone.
         let may_die =
             |fact: &Fact| fact.kind == Kind::WebhookDead && fact.presence == Presence::Lingers;
-        if self.is_settled && !is_late && said == self.said && !self.tables.iter().any(may_die) {
+        // A receipt line that says two things is over when one of them is taken back.
+        let is_soon = self
+            .tables_read
+            .is_none_or(|read| read.elapsed() >= ORDERS_EVERY);
+        let may_end = |fact: &Fact| fact.kind == Kind::ReceiptConflict;
+        self.have_moved |= self.levels.has_changed;
+        let is_over = is_soon && self.have_moved && self.tables.iter().any(may_end);
+        let may_be_news = said != self.said || self.tables.iter().any(may_die) || is_over;
+        if self.is_settled && !is_late && !may_be_news {
             return Ok(());
         }
         let known = self.hub.core.store.known_facts().await?;
@@ -272,6 +283,7 @@ impl Watch {
         self.is_settled &= tables == self.tables;
         self.tables = tables;
         (self.tables_read, self.said) = (Some(Instant::now()), said);
+        self.have_moved = false;
         Ok(())
     }
 
