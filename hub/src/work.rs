@@ -64,6 +64,8 @@ kinds! {
     UniqueSoldTwice = "unique_sold_twice";
     /// A receiver of webhooks takes none.
     WebhookDead = "webhook_dead";
+    /// A shop came back that the hub's copy did not know.
+    ShopFound = "shop_found";
     /// A web order waits for a shop's word.
     HoldUnanswered = "hold_unanswered";
     /// A web order waits for a shop that is not heard from.
@@ -112,6 +114,7 @@ impl Kind {
             | Self::UniqueInTwoPlaces
             | Self::UniqueSoldTwice
             | Self::WebhookDead
+            | Self::ShopFound
             | Self::HoldUnanswered
             | Self::HoldOnSilentShop
             | Self::TransferStuck
@@ -134,7 +137,7 @@ impl Kind {
             | Self::Disagreement
             | Self::HoldUnanswered
             | Self::TransferStuck => Many::OfShop,
-            Self::ShopSilent | Self::SourceSilent => Many::OfChain,
+            Self::ShopSilent | Self::SourceSilent | Self::ShopFound => Many::OfChain,
             _ => Many::Apart,
         }
     }

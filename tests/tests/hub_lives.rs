@@ -179,6 +179,64 @@ async fn a_hub_without_its_database_asks_before_it_begins_anew_and_is_refilled()
     chain.balances_with(&shops);
 }
 
+/// Waits until so many shops that came back are not resolved, and gives them.
+async fn found(chain: &Chain, count: usize) -> Vec<Value> {
+    until(&format!("{count} shops that came back"), || async {
+        let items = chain.office("/v1/alerts?kind=shop_found").await.items();
+        if items.len() == count {
+            Ok(items)
+        } else {
+            Err(items)
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_shop_that_the_copy_did_not_know_is_told_until_it_is_on_the_website() {
+    let mut chain = Chain::start();
+    let known = chain.opened("S001", "barcode;qty\n").await;
+    let copy = chain.path("copy.sqlite3");
+    let copy = copy.to_str().expect("a name").to_owned();
+    chain.cli(&["backup", &copy]).ok();
+    let later = chain
+        .opened("S002", &format!("barcode;qty\n{RING};10\n"))
+        .await;
+    chain.on_hand(RING, 10).await;
+    chain.level_with(&later).await;
+    chain.stop_hub();
+
+    let restored = chain.cli(&["restore", &copy]);
+    assert_eq!(restored.code, 0, "{restored:?}");
+    assert!(
+        restored.stderr.contains("enrolled since") && restored.stderr.contains("--publish on"),
+        "{restored:?}"
+    );
+    chain.start_hub();
+
+    let told = found(&chain, 1).await.remove(0);
+    assert_eq!(told["shop"], json!("S002"));
+    let text = told["text"].as_str().expect("a text");
+    assert!(
+        text.contains("vitrina-hub shop set S002 --name"),
+        "what to do: {text}"
+    );
+    chain
+        .cli(&[
+            "shop",
+            "set",
+            "S002",
+            "--name",
+            "Arbat 3",
+            "--publish",
+            "on",
+        ])
+        .ok();
+    found(&chain, 0).await;
+    chain.on_hand(RING, 10).await;
+    drop(known);
+}
+
 #[tokio::test]
 async fn two_machines_of_one_shop_are_named_to_head_office() {
     let chain = Chain::start();

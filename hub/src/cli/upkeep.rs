@@ -267,6 +267,13 @@ pub(super) async fn restore(
         "repeat what was revoked since the copy was made: shops (shop revoke) and keys (key revoke)",
         "повторите отзывы, сделанные после копии: магазины (shop revoke) и ключи (key revoke)"
     ));
+    out.note(say!(
+        out.lang(),
+        "shops that were enrolled since come back by themselves, nameless and off the website: alert list names them \
+         (vitrina-hub shop set S --name … --publish on)",
+        "магазины, подключённые после копии, вернутся сами, без имени и без показа на сайте: их называет alert list \
+         (vitrina-hub shop set S --name … --publish on)"
+    ));
     Ok(Exit::Done)
 }
 

@@ -1,5 +1,7 @@
 //! What the tables say that a person must look at; what is in memory is looked up there.
 
+use std::collections::BTreeMap;
+
 use rusqlite::Connection;
 use vitrina_host::sign;
 use vitrina_shared::{ShopId, TimeMs};
@@ -7,6 +9,7 @@ use vitrina_shared::{ShopId, TimeMs};
 use super::heard::{self, DisagreementRow};
 use super::receipts::{self, Twice};
 use super::{StoreError, outbox};
+use crate::audit::What;
 use crate::webhook::Hook;
 
 const HELD: &str = "SELECT shop.name, q.reason, count(*), min(q.at) FROM quarantine AS q JOIN shop ON shop.id = q.shop \
@@ -14,6 +17,8 @@ const HELD: &str = "SELECT shop.name, q.reason, count(*), min(q.at) FROM quarant
 const CONFLICTS: &str = "SELECT shop.name, q.id, q.at, q.message, q.file, q.line, q.record FROM quarantine AS q \
     JOIN shop ON shop.id = q.shop WHERE q.state = 0 AND q.reason = 'receipt_conflict' \
     ORDER BY shop.name, q.at, q.id LIMIT 5000";
+const FOUND: &str = "SELECT shop.name, max(a.at) FROM shop JOIN audit AS a ON a.shop = shop.id \
+    WHERE shop.publish = 0 AND a.what = ?1 GROUP BY shop.name";
 const BOOKS: &str = "SELECT shop.name, a.at, a.found FROM alert AS a JOIN shop ON shop.id = a.shop ORDER BY shop.name";
 
 // The condition is that of the index: without it every leg there ever was would be read.
@@ -119,6 +124,8 @@ pub(crate) struct Known {
     pub(crate) disagreements: Vec<DisagreementRow>,
     /// Where shop and hub differ.
     pub(crate) books: Vec<Books>,
+    /// Shops off the website that the hub found by their certificates, and when.
+    pub(crate) found: BTreeMap<ShopId, TimeMs>,
     /// The receivers of webhooks.
     pub(crate) hooks: Vec<Hook>,
 }
@@ -142,6 +149,7 @@ pub(super) fn read(conn: &Connection) -> Result<Known, StoreError> {
         twice: lines.twice,
         disagreements: heard::disagreements(conn, None)?,
         books: books(conn)?,
+        found: found(conn)?,
         hooks: outbox::hooks(conn)?,
     })
 }
@@ -179,6 +187,17 @@ fn conflicts(conn: &Connection) -> Result<Vec<Conflict>, StoreError> {
         });
     }
     Ok(list)
+}
+
+fn found(conn: &Connection) -> Result<BTreeMap<ShopId, TimeMs>, StoreError> {
+    let mut statement = conn.prepare_cached(FOUND)?;
+    let mut rows = statement.query([What::ShopFound.word()])?;
+    let mut shops = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(0)?;
+        shops.insert(shop(&name)?, TimeMs(row.get(1)?));
+    }
+    Ok(shops)
 }
 
 fn books(conn: &Connection) -> Result<Vec<Books>, StoreError> {

@@ -14,6 +14,7 @@ use super::decide::{Fact, Presence};
 use super::watch::Alerts;
 use super::{Kind, Level};
 use crate::board::Known as KnownShop;
+use crate::change::ShopRow;
 use crate::store::{Asked, Conflict, DisagreementRow, Explained, Held, Known, TransferRow, Twice};
 
 /// A shop says so of itself when two machines use its key.
@@ -28,6 +29,8 @@ pub(super) struct Look<'a> {
     pub(super) listens_since: TimeMs,
     /// When a person is told.
     pub(super) alerts: &'a Alerts,
+    /// Shops that the hub found by their certificates, and when.
+    pub(super) found: &'a BTreeMap<ShopId, TimeMs>,
 }
 
 fn fact(kind: Kind, cause: impl Into<String>, shop: Option<&ShopId>, evidence: Value) -> Fact {
@@ -53,7 +56,13 @@ pub(super) fn of_shop(shop: &KnownShop, is_connected: bool, look: Look<'_>) -> V
     if !row.enrolled || row.revoked || row.settings.closed {
         return Vec::new();
     }
-    let mut facts = Vec::new();
+    let mut facts: Vec<Fact> = look
+        .found
+        .get(&row.shop)
+        .map(|at| found(row, *at))
+        .into_iter()
+        .flatten()
+        .collect();
     if shop.health.problems.iter().any(|code| code == TWO_MACHINES) {
         let cause = row.shop.as_str();
         facts.push(fact(Kind::TwoMachines, cause, Some(&row.shop), json!({})));
@@ -66,6 +75,17 @@ pub(super) fn of_shop(shop: &KnownShop, is_connected: bool, look: Look<'_>) -> V
         facts.push(silent);
     }
     facts
+}
+
+/// A shop that was found by its certificate, until it has a name or is on the website.
+fn found(row: &ShopRow, at: TimeMs) -> Option<Fact> {
+    let name = row.shop.as_str();
+    if row.publish || row.settings.name != name {
+        return None;
+    }
+    let advice = format!("vitrina-hub shop set {name} --name … --publish on");
+    let evidence = json!({ "since": time(at), "advice": advice });
+    Some(fact(Kind::ShopFound, name, Some(&row.shop), evidence))
 }
 
 /// The web orders that a shop has not answered: each that waits for too long in opening hours, and all of a shop that is not
@@ -471,6 +491,7 @@ mod tests {
         let look = Look {
             now,
             listens_since: now.plus(-listens * MINUTE),
+            found: &BTreeMap::new(),
             alerts: &Alerts::default(),
         };
         let facts = of_shop(shop, false, look);
@@ -543,6 +564,7 @@ mod tests {
         let look = Look {
             now: NOON,
             listens_since: TimeMs(0),
+            found: &BTreeMap::new(),
             alerts: &Alerts::default(),
         };
         assert_eq!(of_shop(&shop, true, look), []);
@@ -572,6 +594,7 @@ mod tests {
             let look = Look {
                 now: NOON,
                 listens_since: TimeMs(0),
+                found: &BTreeMap::new(),
                 alerts: &Alerts::default(),
             };
             let facts = of_orders(shop, &[&order(minutes_ago)], false, look);

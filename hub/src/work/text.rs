@@ -130,6 +130,12 @@ fn of_machines(kind: Kind, evidence: &Value, lang: Lang) -> String {
             "числа магазина и хаба расходятся: {}";
             said("found")
         ),
+        Kind::ShopFound => say!(
+            lang,
+            "enrolled after the copy that the hub was restored from, and off the website: {}",
+            "подключён после копии, из которой восстановлен хаб; на сайте его нет: {}";
+            said("advice")
+        ),
         Kind::WebhookDead => say!(
             lang,
             "the webhook {} takes nothing since {}: {}",
@@ -225,6 +231,11 @@ fn many(kind: Kind, count: &Value, lang: Lang) -> String {
             lang,
             "the 1C of {count} shops is silent",
             "молчит 1С магазинов: {count}"
+        ),
+        Kind::ShopFound => say!(
+            lang,
+            "{count} shops came back that the hub's copy did not know, off the website: vitrina-hub shop set",
+            "магазинов, которых нет в копии хаба: {count}; на сайте их нет: vitrina-hub shop set"
         ),
         other => format!("{}: {count}", other.word().replace('_', " ")),
     }

@@ -76,6 +76,8 @@ struct Watch {
     said: Vec<(u32, u64, u64)>,
     /// Levels have changed since the tables were read.
     have_moved: bool,
+    /// Shops that the hub found by their certificates.
+    found: BTreeMap<ShopId, TimeMs>,
     /// Web orders that wait for a shop's word, and when that was read.
     asked: Vec<Asked>,
     asked_read: Option<Instant>,
@@ -118,6 +120,7 @@ pub(crate) async fn watch(hub: Arc<Hub>) {
         tables_read: None,
         said: Vec::new(),
         have_moved: false,
+        found: BTreeMap::new(),
         asked: Vec::new(),
         asked_read: None,
         transfers: Vec::new(),
@@ -282,6 +285,7 @@ impl Watch {
         let tables = facts::of_tables(&known, now, &self.hub.core.config.alerts);
         self.is_settled &= tables == self.tables;
         self.tables = tables;
+        self.found = known.found;
         (self.tables_read, self.said) = (Some(Instant::now()), said);
         self.have_moved = false;
         Ok(())
@@ -313,6 +317,7 @@ impl Watch {
             now,
             listens_since: self.listens_since,
             alerts: &core.config.alerts,
+            found: &self.found,
         };
         let mut asked: BTreeMap<&ShopId, Vec<&Asked>> = BTreeMap::new();
         for order in &self.asked {
