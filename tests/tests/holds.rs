@@ -608,13 +608,14 @@ async fn a_leg_of_another_shop_is_refused_with_everything_beside_it() {
 }
 
 #[tokio::test]
-async fn an_order_holds_fifty_pieces_at_most() {
+async fn an_order_has_so_many_open_legs_at_most_and_is_told_what_helps() {
     let chain = Chain::start_with("[holds]\nper_order = 3\nper_key = 5\n");
     let _shop = Keeper::open(&chain, "S001", &[], &[(RING, 100)]);
     let of = |number: i32, order: &str| {
-        let body = json!({"barcode": RING, "qty": 1, "order": order});
+        let body = json!({"barcode": RING, "qty": 7, "order": order});
         (format!("{order} {number}"), body)
     };
+    // Legs are counted, not their pieces.
     for number in 0..3 {
         let (key, body) = of(number, "one");
         ordered(&chain, &key, body).await;
@@ -625,7 +626,13 @@ async fn an_order_holds_fifty_pieces_at_most() {
 
     assert_eq!(
         (refused.status.as_u16(), refused.code()),
-        (429, "rate_limited")
+        (409, "insufficient_stock")
+    );
+    assert_eq!(refused.body["reason"], json!("too_many_of_order"));
+    let detail = refused.body["detail"].as_str().expect("a detail");
+    assert!(
+        detail.contains("open holds") && detail.contains("release one"),
+        "what helps: {detail}"
     );
     for number in 0..2 {
         let (key, body) = of(number, "two");
@@ -633,8 +640,11 @@ async fn an_order_holds_fifty_pieces_at_most() {
     }
     let (key, body) = of(2, "two");
     let refused = order(&chain, &key, body).await;
-    assert_eq!(refused.body["reason"], json!("too_many_of_key"));
-    assert_eq!(numbers(&chain, RING).await, [100, 5, 95]);
+    assert_eq!(
+        (refused.status.as_u16(), &refused.body["reason"]),
+        (409, &json!("too_many_of_key"))
+    );
+    assert_eq!(numbers(&chain, RING).await, [100, 35, 65]);
 }
 
 #[tokio::test]

@@ -269,10 +269,14 @@ fn refusal(refused: &Refused) -> ApiError {
         ),
         Refusal::Insufficient { .. } => (Code::InsufficientStock, ""),
         Refusal::TooManyOfOrder => (
-            Code::RateLimited,
-            "the order holds as many pieces as an order may",
+            Code::InsufficientStock,
+            "the order has as many open holds as an order may, whatever their qty (per_order of [holds] in hub.toml): \
+             release one, or ask for several pieces of a barcode with one hold's qty",
         ),
-        Refusal::TooManyOfCaller => (Code::RateLimited, "this key holds as many pieces as it may"),
+        Refusal::TooManyOfCaller => (
+            Code::InsufficientStock,
+            "this key has as many open holds as a key may (per_key of [holds] in hub.toml): release one",
+        ),
     };
     let (why, available) = refused.words();
     let alternatives: Vec<Value> = refused.alternatives.iter().map(alternative_json).collect();
