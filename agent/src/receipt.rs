@@ -7,7 +7,7 @@ use vitrina_shared::hold::Way;
 use vitrina_shared::movement::MAX_KEY_TEXT_BYTES;
 use vitrina_shared::qty::MAX_MOVEMENT_UNITS;
 use vitrina_shared::time::Day;
-use vitrina_shared::{Barcode, Condition, Details, Key, Kind, TimeMs};
+use vitrina_shared::{Barcode, Condition, Details, Key, Kind, ShopId, TimeMs};
 
 use crate::core;
 use crate::ledger::reply::ReplyKey;
@@ -102,6 +102,8 @@ pub(crate) struct Shop {
     pub(crate) zone: TimeZone,
     /// The tills that receipts named so far.
     pub(crate) tills: Vec<String>,
+    /// Its name.
+    pub(crate) own: Option<ShopId>,
 }
 
 /// What to do at the desk.
@@ -125,6 +127,7 @@ impl Shop {
         Ok(Self {
             zone: core::shop_zone(conn)?,
             tills,
+            own: state::shop(conn)?,
         })
     }
 
@@ -177,6 +180,11 @@ impl Said {
             Verb::Move(kind) => kind,
         };
         self.check_qty(kind)?;
+        let is_own = self.details.to.as_deref() == shop.own.as_ref().map(ShopId::as_str);
+        if kind == Kind::TransferOut && shop.own.is_some() && is_own {
+            let words = "that is this shop itself: name the shop that it goes to";
+            return Err(Invalid::new("own_shop", "to", words));
+        }
         let code = self
             .code
             .clone()
@@ -347,6 +355,7 @@ mod tests {
         Shop {
             zone: core::zone("Europe/Moscow"),
             tills: tills.iter().map(|till| (*till).to_owned()).collect(),
+            own: None,
         }
     }
 

@@ -18,6 +18,7 @@ pub fn body(bytes: &[u8]) {
     let shop = Shop {
         zone: TimeZone::fixed(jiff::tz::offset(3)),
         tills: Vec::new(),
+        own: None,
     };
     if let Ok(request) = body::json::<MovementRequest>(bytes) {
         let written = serde_json::to_vec(&request).expect("it is plain data");

@@ -82,6 +82,8 @@ kinds! {
     PutBack = "put_back";
     /// A piece travels for an order that does not want it there.
     TravelsUnwanted = "travels_unwanted";
+    /// What was sent goes to a shop that the hub does not know.
+    TransferToStranger = "transfer_to_unknown_shop";
     /// What was sent from shop to shop does not arrive.
     TransferStuck = "transfer_stuck";
     /// What came from another shop is not what was sent.
@@ -117,6 +119,7 @@ impl Kind {
             | Self::ShopFound
             | Self::HoldUnanswered
             | Self::HoldOnSilentShop
+            | Self::TransferToStranger
             | Self::TransferStuck
             | Self::TransferOther => true,
             Self::SoldOverHold

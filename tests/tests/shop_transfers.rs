@@ -288,3 +288,61 @@ async fn documents_of_files_and_commands_pair_with_each_other() {
     assert_eq!(whole["lines"].as_array().expect("lines").len(), 2);
     chain.balances_with([&from, &to]);
 }
+
+/// Waits until so many parcels go to shops that head office does not know.
+async fn to_strangers(chain: &Chain, count: usize) -> Vec<Value> {
+    until(&format!("{count} parcels to nobody"), || async {
+        let path = "/v1/alerts?kind=transfer_to_unknown_shop";
+        let items = chain.office(path).await.items();
+        if items.len() == count {
+            Ok(items)
+        } else {
+            Err(items)
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_parcel_to_a_shop_that_nobody_knows_is_told_at_once_until_it_is_known_or_taken_back() {
+    let chain = Chain::start();
+    let shop = chain.opened("S001", STOCK).await;
+
+    ship(&shop, "out 1", "S098", "T-1").await;
+    let told = to_strangers(&chain, 1).await.remove(0);
+    assert_eq!(told["shop"], json!("S001"));
+    let text = told["text"].as_str().expect("a text");
+    assert!(text.contains("S098"), "{text}");
+    chain.cli(&["shop", "add", "S098", "--name", "Arbat"]).ok();
+    to_strangers(&chain, 0).await;
+
+    ship(&shop, "out 2", "S099", "T-2").await;
+    to_strangers(&chain, 1).await;
+    shop.cli(&["transfer", "cancel", "T-2"]).ok();
+    to_strangers(&chain, 0).await;
+}
+
+#[tokio::test]
+async fn a_shop_sends_nothing_to_itself() {
+    let chain = Chain::start();
+    let shop = chain.opened("S001", STOCK).await;
+
+    let body = json!({"barcode": RING, "to": "S001", "transfer": "T-1"});
+    let refused = post(&shop, "ship", "out 1", body).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (422, "validation_failed")
+    );
+    let by_hand = shop.cli(&["transfer", "ship", RING, "--to", "S001"]);
+    assert_eq!(by_hand.code, 2, "{by_hand:?}");
+    assert!(by_hand.stderr.contains("this shop itself"), "{by_hand:?}");
+    let file = format!(
+        "type;till;receipt;line;barcode;qty;at;to\ntransfer_out;1;7;1;{RING};1;2026-11-28 12:00:00;S001\n"
+    );
+    shop.drop_and_wait("pos.csv", &file).await;
+
+    let list = shop.cli(&["quarantine", "list", "--json"]).ok().json();
+    assert_eq!(list["items"][0]["reason"], json!("own_shop"), "{list}");
+    let own = shop.cli(&["stock", RING, "--json"]).ok().json();
+    assert_eq!(own["on_hand"], json!(3), "nothing left: {own}");
+}

@@ -263,6 +263,7 @@ mod tests {
         Shop {
             zone: core::zone("Europe/Moscow"),
             tills: Vec::new(),
+            own: None,
         }
     }
 

@@ -133,7 +133,8 @@ fn apply(
     let (of_file, zone, tills) = (of_file.clone(), context.zone.clone(), tills.to_vec());
     let time = Pace::of(context.core).time;
     context.core.write_background(move |conn| {
-        let shop = Shop { zone, tills };
+        let own = state::shop(conn)?;
+        let shop = Shop { zone, tills, own };
         if of_file.dry_run {
             return ledger::rehearse(conn, |conn| {
                 run(conn, &of_file, &shop, (lines, Duration::MAX))

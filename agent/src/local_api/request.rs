@@ -314,6 +314,7 @@ mod tests {
         let shop = Shop {
             zone: crate::core::zone("Europe/Moscow"),
             tills: Vec::new(),
+            own: None,
         };
 
         let lines = request.said(&shop).unwrap();

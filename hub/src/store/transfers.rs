@@ -320,6 +320,15 @@ impl Store {
         }
     }
 
+    /// The transfers under way to shops that this hub does not know, with their names.
+    pub(crate) async fn transfers_to_strangers(
+        &self,
+    ) -> Result<Vec<(TransferRow, Vec<String>)>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.read(tell::to_strangers).await,
+        }
+    }
+
     /// Looks through some of what was merged before there were transfers, after everything urgent; whether there is more.
     pub(crate) async fn scan_transfers(&self) -> Result<bool, StoreError> {
         match self {

@@ -307,8 +307,30 @@ pub(super) fn of_tables(known: &Known, now: TimeMs, alerts: &Alerts) -> Vec<Fact
     facts
 }
 
+/// What is to be said of transfers at this look. A shop that nobody knows receives nothing: that says why the parcel does
+/// not come.
+pub(super) fn of_transfers(
+    to_look_at: &[TransferRow],
+    to_strangers: &[(TransferRow, Vec<String>)],
+) -> Vec<Fact> {
+    let is_told = |row: &&TransferRow| to_strangers.iter().any(|(other, _)| other.id == row.id);
+    let others = to_look_at.iter().filter(|row| !is_told(row));
+    let mut facts: Vec<Fact> = others.map(of_transfer).collect();
+    facts.extend(to_strangers.iter().map(|(row, names)| {
+        let mut fact = Fact {
+            kind: Kind::TransferToStranger,
+            ..of_transfer(row)
+        };
+        if let Some(members) = fact.evidence.as_object_mut() {
+            members.insert("unknown".into(), names.clone().into());
+        }
+        fact
+    }));
+    facts
+}
+
 /// What is to be said of a transfer that is under way for too long, or of which other things came than were sent.
-pub(super) fn of_transfer(row: &TransferRow) -> Fact {
+fn of_transfer(row: &TransferRow) -> Fact {
     let transfer = &row.transfer;
     let names = |shops: &mut dyn Iterator<Item = &ShopId>| -> Vec<String> {
         shops.map(ToString::to_string).collect()

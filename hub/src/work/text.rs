@@ -74,6 +74,13 @@ fn what(item: &WorkItem, lang: Lang) -> String {
             "единственное изделие продано дважды, в {}";
             said("places")
         ),
+        Kind::TransferToStranger => say!(
+            lang,
+            "sent to {}, a shop that the hub does not know: vitrina-hub shop add, or vitrina-agent transfer cancel {}",
+            "отправлено в {}: такого магазина хаб не знает; vitrina-hub shop add или vitrina-agent transfer cancel {}";
+            said("unknown"),
+            said("document")
+        ),
         Kind::TransferStuck => say!(
             lang,
             "sent to {} and not received since {}",

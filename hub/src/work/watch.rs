@@ -300,7 +300,8 @@ impl Watch {
             let stuck_before = now.plus(-core.config.alerts.stuck_after.as_millis());
             self.asked = core.store.asked().await?;
             let transfers = core.store.transfers_to_look_at(stuck_before).await?;
-            self.transfers = transfers.iter().map(facts::of_transfer).collect();
+            let to_strangers = core.store.transfers_to_strangers().await?;
+            self.transfers = facts::of_transfers(&transfers, &to_strangers);
             if core.store.end_work_of_legs().await? {
                 core.outbox.notify_waiters();
                 self.is_settled = false;

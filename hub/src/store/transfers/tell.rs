@@ -21,6 +21,11 @@ const OF_SHOP: &str = "SELECT t.id, t.opened FROM transfer_place AS p JOIN trans
 const TO_LOOK_AT: &str = "SELECT t.id FROM transfer AS t WHERE t.open = 1 AND (t.state = 4 OR t.since < ?1) \
     ORDER BY t.opened LIMIT 2000";
 
+// What came elsewhere meanwhile is said as that.
+const TO_STRANGERS: &str = "SELECT DISTINCT t.id, t.opened FROM transfer_stranger AS s JOIN transfer AS t ON t.id = s.transfer \
+    WHERE t.open = 1 AND t.state IN (0, 1) ORDER BY t.opened LIMIT 2000";
+const STRANGERS: &str = "SELECT shop FROM transfer_stranger WHERE transfer = ?1 ORDER BY shop";
+
 /// A transfer as readers see it.
 #[derive(Clone, Debug)]
 pub(crate) struct TransferRow {
@@ -115,6 +120,31 @@ pub(super) fn to_look_at(conn: &Connection, stuck: TimeMs) -> Result<Vec<Transfe
     let mut list = Vec::with_capacity(ids.len());
     for id in ids {
         list.extend(read(conn, id)?.map(|stored| row(id, stored)));
+    }
+    Ok(list)
+}
+
+/// The transfers under way to shops that this hub does not know, with their names.
+pub(super) fn to_strangers(
+    conn: &Connection,
+) -> Result<Vec<(TransferRow, Vec<String>)>, StoreError> {
+    let ids: Vec<TransferId> = conn
+        .prepare_cached(TO_STRANGERS)?
+        .query_map([], |row| row.get(0).map(TransferId))?
+        .collect::<Result<_, _>>()?;
+    let mut list = Vec::with_capacity(ids.len());
+    for id in ids {
+        let Some(stored) = read(conn, id)? else {
+            continue;
+        };
+        let mut strangers: Vec<String> = conn
+            .prepare_cached(STRANGERS)?
+            .query_map([id.0], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        strangers.retain(|name| stored.transfer.to.iter().any(|to| to.as_str() == name));
+        if !strangers.is_empty() {
+            list.push((row(id, stored), strangers));
+        }
     }
     Ok(list)
 }
