@@ -100,9 +100,10 @@ pub(crate) struct Taken {
 
 /// Takes everything, or on an error nothing.
 pub(super) fn receive(txn: &mut Txn<'_>, brought: &mut Brought) -> Result<Taken, StoreError> {
+    let device = (&brought.device, brought.issued_at);
     let shop = match shops::find(txn.conn, &brought.shop)? {
         Some(shop) => shop,
-        None => shops::add_forgotten(txn, &brought.shop)?,
+        None => shops::add_forgotten(txn, &brought.shop, device)?,
     };
     if shops::is_revoked(txn.conn, shop.index, brought.issued_at)? {
         return Err(StoreError::Revoked);

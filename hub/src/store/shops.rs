@@ -339,7 +339,11 @@ pub(super) fn add_device(
 
 /// The shop of an authentic certificate that this database does not know, because it is an older copy: added off the
 /// website, without settings that would travel to it.
-pub(super) fn add_forgotten(txn: &mut Txn<'_>, name: &ShopId) -> Result<ShopRow, StoreError> {
+pub(super) fn add_forgotten(
+    txn: &mut Txn<'_>,
+    name: &ShopId,
+    (device, issued_at): (&[u8; 32], i64),
+) -> Result<ShopRow, StoreError> {
     let pos = txn.next_pos();
     let settings = Settings {
         name: name.to_string(),
@@ -359,6 +363,8 @@ pub(super) fn add_forgotten(txn: &mut Txn<'_>, name: &ShopId) -> Result<ShopRow,
         ],
         |row| row.get(0),
     )?;
+    // Before it is told of: who has no device is not missed when it is silent.
+    add_device(txn.conn, device, index, issued_at)?;
     tracing::warn!(shop.id = %name, "a shop that this database does not know was heard from; it is off the website until it is set");
     let shop = find(txn.conn, name)?.ok_or(StoreError::Damaged("a shop is gone"))?;
     debug_assert_eq!(shop.index, index);

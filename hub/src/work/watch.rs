@@ -74,8 +74,6 @@ struct Watch {
     tables_read: Option<Instant>,
     /// What shops said last of their quarantine and disagreements: another number is news.
     said: Vec<(u32, u64, u64)>,
-    /// Levels have changed since the tables were read.
-    have_moved: bool,
     /// Shops that the hub found by their certificates.
     found: BTreeMap<ShopId, TimeMs>,
     /// Web orders that wait for a shop's word, and when that was read.
@@ -107,6 +105,8 @@ struct Levels {
     unread: BTreeSet<Barcode>,
     /// Something of this is another than when it was last decided about.
     has_changed: bool,
+    /// A level has changed since the tables were read.
+    have_moved: bool,
 }
 
 /// Watches until it is dropped.
@@ -119,7 +119,6 @@ pub(crate) async fn watch(hub: Arc<Hub>) {
         tables: Vec::new(),
         tables_read: None,
         said: Vec::new(),
-        have_moved: false,
         found: BTreeMap::new(),
         asked: Vec::new(),
         asked_read: None,
@@ -275,8 +274,7 @@ impl Watch {
             .tables_read
             .is_none_or(|read| read.elapsed() >= ORDERS_EVERY);
         let may_end = |fact: &Fact| fact.kind == Kind::ReceiptConflict;
-        self.have_moved |= self.levels.has_changed;
-        let is_over = is_soon && self.have_moved && self.tables.iter().any(may_end);
+        let is_over = is_soon && self.levels.have_moved && self.tables.iter().any(may_end);
         let may_be_news = said != self.said || self.tables.iter().any(may_die) || is_over;
         if self.is_settled && !is_late && !may_be_news {
             return Ok(());
@@ -287,7 +285,7 @@ impl Watch {
         self.tables = tables;
         self.found = known.found;
         (self.tables_read, self.said) = (Some(Instant::now()), said);
-        self.have_moved = false;
+        self.levels.have_moved = false;
         Ok(())
     }
 
@@ -376,7 +374,7 @@ impl Watch {
 impl Levels {
     fn take(&mut self, view: &crate::view::View, level: (u32, Barcode), on_hand: i64) {
         let barcode = level.1.clone();
-        self.has_changed = true;
+        (self.has_changed, self.have_moved) = (true, true);
         if on_hand < 0 {
             self.negative.insert(level, on_hand);
         } else {

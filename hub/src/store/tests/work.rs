@@ -122,6 +122,28 @@ fn what_is_raised_again_is_one_entry_also_after_it_was_resolved() {
 }
 
 #[test]
+fn what_the_hub_saw_end_is_opened_again_and_what_a_person_resolved_is_not() {
+    let hub = Hub::new();
+    hub.raise(raised("leg", "1024"));
+    let id = hub.work()[0].id;
+    let again = || {
+        let Store::Sqlite(store) = &hub.store;
+        store
+            .write_blocking(|txn| work::raise_again(txn, &raised("leg", "1024")))
+            .unwrap();
+        hub.work()
+    };
+
+    hub.take(vec![Step::Resolve(id)]);
+    let reopened = again();
+    assert_eq!((reopened.len(), reopened[0].times), (1, 2));
+    assert_eq!((reopened[0].id, reopened[0].state), (id, State::Open));
+
+    hub.resolve(id);
+    assert_eq!(again()[0].state, State::Resolved);
+}
+
+#[test]
 fn a_step_that_comes_too_late_changes_nothing() {
     let hub = Hub::new();
     hub.take(vec![Step::Open(negative("A")), Step::Open(negative("A"))]);
