@@ -9,6 +9,11 @@ use serde::Serialize;
 use vitrina_host::clock::now_ms;
 use vitrina_host::when;
 
+use crate::inbox;
+
+/// So long a look at `rejected/` is good.
+const REJECTED_FOR_MS: i64 = 5_000;
+
 /// The line to the hub, as `status` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct HubState {
@@ -110,6 +115,8 @@ struct Inner {
     hub: HubState,
     waiting: BTreeMap<PathBuf, Waiting>,
     folders: BTreeMap<PathBuf, String>,
+    /// Until when it is known whether files were rejected whole, and what is said of that.
+    rejected: (i64, Option<String>),
 }
 
 impl Default for Situation {
@@ -118,6 +125,7 @@ impl Default for Situation {
             hub: HubState::stopped(),
             waiting: BTreeMap::new(),
             folders: BTreeMap::new(),
+            rejected: (0, None),
         };
         Self {
             inner: Mutex::new(inner),
@@ -196,6 +204,20 @@ impl Situation {
             .iter()
             .map(|(path, problem)| (path.clone(), problem.clone()))
             .collect()
+    }
+
+    /// What is said of files that were rejected whole: looked at anew after a while, because there may be many reports.
+    pub(crate) fn rejected(&self, folder: &Path) -> Option<String> {
+        let mut inner = self.lock();
+        let now = now_ms();
+        if now > inner.rejected.0 || now + REJECTED_FOR_MS < inner.rejected.0 {
+            let last = inbox::rejected_whole(folder).pop();
+            inner.rejected = (
+                now + REJECTED_FOR_MS,
+                last.map(|last| format!("files_rejected: {last}")),
+            );
+        }
+        inner.rejected.1.clone()
     }
 
     /// What a person at the shop or at head office should know, as codes with words behind a colon; at most 16.

@@ -64,6 +64,8 @@ kinds! {
     UniqueSoldTwice = "unique_sold_twice";
     /// A receiver of webhooks takes none.
     WebhookDead = "webhook_dead";
+    /// A shop took nothing of a file.
+    FilesRejected = "files_rejected";
     /// A shop came back that the hub's copy did not know.
     ShopFound = "shop_found";
     /// A web order waits for a shop's word.
@@ -116,6 +118,7 @@ impl Kind {
             | Self::UniqueInTwoPlaces
             | Self::UniqueSoldTwice
             | Self::WebhookDead
+            | Self::FilesRejected
             | Self::ShopFound
             | Self::HoldUnanswered
             | Self::HoldOnSilentShop

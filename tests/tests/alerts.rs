@@ -569,3 +569,44 @@ async fn what_was_sold_over_an_order_is_one_question_that_a_person_ends() {
         1
     );
 }
+
+#[tokio::test]
+async fn a_file_of_which_a_shop_took_nothing_is_told_to_head_office_until_it_is_taken_away() {
+    let chain = Chain::start();
+    let shop = chain
+        .opened("S001", &format!("barcode;qty\n{RING};1\n"))
+        .await;
+
+    shop.drop_file("pos.csv", "kind;code;units\nsale;2000018987155;1\n");
+    let rejected = shop.data.join("rejected");
+    until("the file to be rejected", || async {
+        let is_there = rejected.join("pos.csv").exists();
+        if is_there { Ok(()) } else { Err(()) }
+    })
+    .await;
+    // A look at the folder is good for some seconds, and an idle agent speaks when the hub's wait is over.
+    let exchanged = async |count: usize| {
+        until(&format!("{count} of files_rejected"), || async {
+            shop.cli(&["sync"]).ok();
+            let items = alerts(&chain, "?kind=files_rejected").await;
+            if items.len() == count {
+                Ok(items)
+            } else {
+                Err(items)
+            }
+        })
+        .await
+    };
+    let told = exchanged(1).await.remove(0);
+    assert_eq!(
+        (text(&told, "shop"), &told["evidence"]["file"]),
+        ("S001", &json!("pos.csv"))
+    );
+    let shown = chain.cli(&["shop", "show", "S001"]).ok().stdout.clone();
+    assert!(shown.contains("pos.csv"), "{shown}");
+
+    for name in ["pos.csv", "pos.csv.report.txt"] {
+        std::fs::remove_file(rejected.join(name)).expect("it is there");
+    }
+    exchanged(0).await;
+}

@@ -215,10 +215,14 @@ pub(crate) struct Surroundings {
 impl Surroundings {
     /// As they are now.
     pub(crate) fn of(core: &Core, goodbye: bool) -> Self {
+        let folder = core.folder();
+        let mut problems = core.situation().problems();
+        problems.splice(0..0, core.situation().rejected(&folder.join("rejected")));
+        problems.truncate(15);
         Self {
-            disk_free: os::disk_space(core.folder().path()).map(|space| space.free_bytes),
+            disk_free: os::disk_space(folder.path()).map(|space| space.free_bytes),
             goodbye,
-            problems: core.situation().problems(),
+            problems,
         }
     }
 

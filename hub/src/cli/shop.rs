@@ -433,6 +433,14 @@ fn books(story: &Story, lang: Lang) -> Vec<String> {
             "\nУчёт требует внимания: {words}."
         ));
     }
+    let told = story.health.problems.iter();
+    for file in told.filter_map(|problem| problem.strip_prefix("files_rejected: ")) {
+        lines.push(say!(
+            lang,
+            "\nNothing was taken of a file: {file} (vitrina-hub shop ask S doctor).",
+            "\nИз файла ничего не принято: {file} (vitrina-hub shop ask S doctor)."
+        ));
+    }
     lines
 }
 

@@ -20,6 +20,9 @@ use crate::store::{Asked, Conflict, DisagreementRow, Explained, Held, Known, Tra
 /// A shop says so of itself when two machines use its key.
 const TWO_MACHINES: &str = "two_machines";
 
+/// A shop says so of the last file of which it took nothing.
+const FILES_REJECTED: &str = "files_rejected: ";
+
 /// When shops are looked at.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Look<'a> {
@@ -66,6 +69,11 @@ pub(super) fn of_shop(shop: &KnownShop, is_connected: bool, look: Look<'_>) -> V
     if shop.health.problems.iter().any(|code| code == TWO_MACHINES) {
         let cause = row.shop.as_str();
         facts.push(fact(Kind::TwoMachines, cause, Some(&row.shop), json!({})));
+    }
+    let mut problems = shop.health.problems.iter();
+    if let Some(file) = problems.find_map(|words| words.strip_prefix(FILES_REJECTED)) {
+        let (cause, evidence) = (row.shop.as_str(), json!({ "file": file }));
+        facts.push(fact(Kind::FilesRejected, cause, Some(&row.shop), evidence));
     }
     if !is_connected && let Some(silent) = silence(shop, look) {
         facts.push(silent);

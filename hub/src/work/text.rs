@@ -137,6 +137,12 @@ fn of_machines(kind: Kind, evidence: &Value, lang: Lang) -> String {
             "числа магазина и хаба расходятся: {}";
             said("found")
         ),
+        Kind::FilesRejected => say!(
+            lang,
+            "nothing was taken of a file, such as {}: vitrina-hub shop ask S doctor",
+            "из файла ничего не принято, например {}: vitrina-hub shop ask S doctor";
+            said("file")
+        ),
         Kind::ShopFound => say!(
             lang,
             "enrolled after the copy that the hub was restored from, and off the website: {}",
