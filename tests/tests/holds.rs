@@ -762,3 +762,33 @@ async fn the_command_line_places_shows_and_ends_holds_beside_a_server_and_alone(
     assert_eq!(refused.code, 1, "{refused:?}");
     assert!(refused.stderr.contains("hold_not_open"), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_shop_that_was_not_asked_is_named_once_and_no_distance_is_made_up() {
+    let chain = Chain::start();
+    let mut shops: Vec<Keeper> = { ["S001", "S002", "S003", "S004"].iter() }
+        .map(|id| Keeper::open(&chain, id, &[], &[(RING, 1)]))
+        .collect();
+    let id = ordered(&chain, "a", ring(None)).await;
+    for shop in &mut shops[..2] {
+        shop.exchange();
+        let leg = shop.leg().id;
+        shop.decline(leg, DeclineReason::NotFound);
+        shop.exchange();
+    }
+
+    let story = hold(&chain, &id).await;
+    assert_eq!(story["shop"], json!("S003"), "{story}");
+    let shown = chain.cli(&["hold", "show", &id]).ok().stdout.clone();
+    let (_, not_asked) = shown.split_once("not asked").expect("a table");
+    let lines: Vec<&str> = { not_asked.lines() }
+        .filter(|line| line.contains(RING))
+        .collect();
+    let [only] = lines.as_slice() else {
+        panic!("one line for S004: {shown}");
+    };
+    assert!(
+        only.contains("S004") && only.contains("later_in_order"),
+        "{shown}"
+    );
+}

@@ -1,5 +1,6 @@
 //! `hold list|show|place|release|transfer|extend`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -214,19 +215,31 @@ fn show(row: &HoldRow, context: &mut Context<'_>) -> anyhow::Result<Exit> {
     let legs = legs.map(Vec::as_slice).unwrap_or_default();
     let rows = legs.iter().map(|leg| names.map(|name| text(leg, name)));
     context.out.table(&names, rows)?;
-    let last = hold.get("rejected").into_iter();
-    let why = legs.iter().filter_map(|leg| leg.get("rejected"));
-    let rejected = why.chain(last).filter_map(Value::as_array).flatten();
-    let names = ["shop", "barcode", "why", "available"];
-    let rows: Vec<_> = rejected
-        .map(|one| names.map(|name| text(one, name)))
-        .collect();
+    let rows = not_asked(&hold, legs);
     if !rows.is_empty() {
         context
             .out
             .table(&["not asked", "barcode", "why", "available"], rows)?;
     }
     Ok(Exit::Done)
+}
+
+/// The shops that were not asked, each with what was said of it last.
+fn not_asked(hold: &Value, legs: &[Value]) -> Vec<[String; 4]> {
+    let last = hold.get("rejected").into_iter();
+    let why = legs.iter().filter_map(|leg| leg.get("rejected"));
+    let rejected = why.chain(last).filter_map(Value::as_array).flatten();
+    let asked: BTreeSet<String> = legs.iter().map(|leg| text(leg, "shop")).collect();
+    let mut said = BTreeMap::new();
+    for one in rejected {
+        let [shop, barcode, why, available] =
+            ["shop", "barcode", "why", "available"].map(|name| text(one, name));
+        if !asked.contains(&shop) {
+            said.insert((shop, barcode), (why, available));
+        }
+    }
+    let row = |((shop, barcode), (why, available))| [shop, barcode, why, available];
+    said.into_iter().map(row).collect()
 }
 
 async fn place(args: PlaceArgs, mut context: Context<'_>) -> anyhow::Result<Exit> {

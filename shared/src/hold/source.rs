@@ -57,6 +57,8 @@ pub enum Why {
     LessSure(Confidence),
     /// Another shop is nearer.
     Farther,
+    /// It is as good, or nobody knows how far it is, and another shop comes before it.
+    LaterInOrder,
 }
 
 /// The shop that was chosen, and why each other was not.
@@ -91,7 +93,10 @@ pub fn choose<'a>(wanted: &Wanted<'_>, candidates: &'a [Candidate]) -> Choice<'a
         } else if one.offer.confidence != best.offer.confidence {
             Why::LessSure(one.offer.confidence)
         } else {
-            Why::Farther
+            match (one.distance_m, best.distance_m) {
+                (Some(here), Some(there)) if here > there => Why::Farther,
+                _ => Why::LaterInOrder,
+            }
         };
         Some((one, why))
     };

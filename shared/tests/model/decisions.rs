@@ -503,7 +503,7 @@ fn the_best_shop_is_the_surest_then_the_nearest_and_every_other_is_told_why_not(
                 Why::Refused(Refusal::NotPromised(Confidence::Unknown))
             ),
             ("S7", Why::VariantNotAllowed),
-            ("S8", Why::Farther),
+            ("S8", Why::LaterInOrder),
         ]
     );
 }

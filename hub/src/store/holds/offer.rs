@@ -229,5 +229,6 @@ fn words(why: Why) -> (&'static str, Option<i64>) {
         Why::ExactElsewhere => ("exact_elsewhere", None),
         Why::LessSure(_) => ("less_sure", None),
         Why::Farther => ("farther", None),
+        Why::LaterInOrder => ("later_in_order", None),
     }
 }
