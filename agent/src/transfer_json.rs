@@ -66,7 +66,8 @@ impl TransferJson {
         let nothing_came = row.lines.iter().all(|line| line.received == 0);
         let actions = match (is_out, row.state) {
             (true, State::InTransit) if nothing_came => vec!["cancel"],
-            (false, State::InTransit | State::Partial) if row.is_awaited() => vec!["receive"],
+            // What came besides does not keep the rest from coming.
+            (false, state) if state.is_open() && row.is_awaited() => vec!["receive"],
             _ => Vec::new(),
         };
         Self {

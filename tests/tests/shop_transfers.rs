@@ -177,6 +177,27 @@ async fn what_is_not_in_the_parcel_is_refused_unless_a_person_insists() {
 }
 
 #[tokio::test]
+async fn after_a_wrong_piece_what_is_still_awaited_is_taken_in_all_the_same() {
+    let chain = Chain::start();
+    let (from, to) = two(&chain).await;
+    ship(&from, "out", "S002", "T-1").await;
+    chain.level_with(&from).await;
+    knows(&to, "in_transit").await;
+
+    let other = json!({"barcode": EARRINGS, "transfer": "T-1", "force": true});
+    let taken = post(&to, "receive", "a", other).await;
+    assert_eq!(taken.status, StatusCode::CREATED, "{taken:?}");
+    let coming = knows(&to, "other_than_sent").await;
+    assert_eq!(coming["actions"], json!(["receive"]), "{coming}");
+    let awaited = post(&to, "receive", "b", json!({"barcode": RING})).await;
+    assert_eq!(awaited.status, StatusCode::CREATED, "{awaited:?}");
+
+    // Head office has to look; the shop has nothing left to do.
+    let done = knows(&to, "other_than_sent").await;
+    assert_eq!(done["actions"], json!([]), "{done}");
+}
+
+#[tokio::test]
 async fn without_a_line_a_parcel_is_taken_in_by_its_papers_and_paired_later() {
     let chain = Chain::start();
     let (from, to) = two(&chain).await;
