@@ -106,7 +106,9 @@ async fn what_head_office_asks_for_is_sent_by_its_scan_and_can_be_taken_back() {
     browser.counts(".card.order", 1).await;
     browser.shot("16-to-be-sent").await;
     browser.press(&format!("{asked} .go")).await;
-    browser.sees("#dialog", "that leaves").await;
+    let dialog = browser.sees("#dialog", "that leaves").await;
+    assert!(!dialog.contains("false"), "{dialog}");
+    browser.shot("17-to-send").await;
     browser.scan(EARRINGS).await;
     browser.sees("#answered", "another piece").await;
     browser.counts(".card.order", 1).await;

@@ -13,7 +13,7 @@ export const isAsked = () => about;
 export function ask(what, title, content, heard) {
   const box = by('dialog');
   [about, scanned] = [what, heard ?? null];
-  box.replaceChildren(el('h1', null, title), ...content,
+  box.replaceChildren(el('h1', null, title), ...content.filter(Boolean),
     el('p', { id: 'answered', class: 'bad', role: 'alert' }),
     // Where there is nothing to type, the focus is on what does no harm: Enter may have been pressed twice.
     el('button', { type: 'button', class: 'big', id: 'leave', autofocus: !heard, onclick: leave }, t('leave')));
