@@ -105,6 +105,7 @@ pub(crate) fn question(row: &QuestionRow) -> Value {
     json!({
         "id": row.question.sale.to_string(),
         "barcode": row.question.barcode.as_str(),
+        "name": row.name,
         "qty": sale.map(|sale| -sale.qty),
         "sold_at": sale.map(|sale| time(sale.at)),
         "receipt": receipt,

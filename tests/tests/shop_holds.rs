@@ -343,6 +343,65 @@ async fn a_file_that_sells_what_is_kept_is_a_question_and_nothing_is_let_go_befo
     assert_eq!(shop.status()["questions"], json!(0));
 }
 
+/// Waits until nothing is asked about a sale.
+async fn nothing_is_asked(shop: &Shop) {
+    until("nothing to be asked", || async {
+        let asked = get(shop, "/v1/questions").await;
+        if asked.items().is_empty() {
+            Ok(())
+        } else {
+            Err(asked)
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_question_that_no_order_is_left_for_ends_by_itself() {
+    let chain = Chain::start();
+    let shop = shop_of(&chain, "S001", "scan", 2).await;
+    let _other = shop_of(&chain, "S002", "auto", 1).await;
+    let (one, other) = (
+        ordered(&chain, "S001", "W-1").await,
+        ordered(&chain, "S001", "W-2").await,
+    );
+    is_at_shop(&shop, &other, "requested").await;
+    shop.import("sales.csv", file("17", "")).await;
+    let asked = get(&shop, "/v1/questions").await.items();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert_eq!(asked[0]["name"], json!("Ring"));
+
+    let bought = json!({"receipt": "18", "line": 1, "till": "1", "at": "2026-11-28T12:30:00"});
+    let bought = say(&shop, &one, "fulfil", bought).await;
+    assert_eq!(bought.status, 200, "{bought:?}");
+
+    // The last ring is sold: the other order goes elsewhere, and nobody is left whose the sale of the file was.
+    is_at_hub(&chain, &other, "confirmed").await;
+    nothing_is_asked(&shop).await;
+    assert_eq!(shop.status()["questions"], json!(0));
+    let stock = get(&shop, &format!("/v1/stock/{RING}")).await.body;
+    assert_eq!(stock["on_hand"], json!(0), "{stock}");
+    chain.balances_with([&shop]);
+}
+
+#[tokio::test]
+async fn a_question_about_an_order_that_is_cancelled_ends_by_itself() {
+    let chain = Chain::start();
+    let shop = shop_of(&chain, "S001", "auto", 1).await;
+    let order = ordered(&chain, "S001", "W-1").await;
+    is_at_hub(&chain, &order, "confirmed").await;
+    shop.import("sales.csv", file("17", "")).await;
+    assert_eq!(shop.status()["questions"], json!(1));
+
+    let path = format!("/v1/holds/{order}");
+    chain
+        .call(Method::DELETE, &path, &chain.website, None, &[])
+        .await;
+
+    nothing_is_asked(&shop).await;
+    chain.on_hand(RING, 0).await;
+}
+
 #[tokio::test]
 async fn a_shop_without_a_line_serves_its_orders_and_says_so_later() {
     let chain = Chain::start();

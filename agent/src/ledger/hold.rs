@@ -86,6 +86,8 @@ pub(crate) struct QuestionRow {
     pub(crate) question: Question,
     /// The sale; none where its log went away.
     pub(crate) sale: Option<SaleOf>,
+    /// What the piece is called.
+    pub(crate) name: Option<String>,
     /// The orders whose buyer it may have been.
     pub(crate) holds: Vec<HoldRow>,
 }
@@ -431,15 +433,14 @@ fn row_of(conn: &Connection, question: Question) -> Result<QuestionRow, LedgerEr
     let legs = promise::of_barcode(conn, &question.barcode)?.into_iter();
     let is_candidate = |asked: &Asked| {
         let leg = &asked.kept.leg;
-        let is_over = matches!(leg.hub.state, HubState::Ended | HubState::Released);
-        let fits = Some(leg.units()) == units && over_hold::can_be_fulfilled(asked);
-        let answered = question.leg;
-        answered.map_or(fits && !is_over, |answered| leg.id == answered)
+        let fits = Some(leg.units()) == units && over_hold::comes_into_question(asked);
+        question.leg.map_or(fits, |answered| leg.id == answered)
     };
     let holds = legs
         .filter(is_candidate)
         .map(|asked| HoldRow::of(conn, asked.kept));
     Ok(QuestionRow {
+        name: query::stock_one(conn, &question.barcode)?.and_then(|about| about.name),
         sale,
         holds: holds.collect::<Result<_, _>>()?,
         question,

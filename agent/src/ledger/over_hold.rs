@@ -1,7 +1,9 @@
 //! A movement of a barcode that web orders ask for: what a sale does to them, and what is left of the promises.
 
 use rusqlite::Connection;
-use vitrina_shared::hold::{self, DeclineReason, Facts, Leg, Merged, Sale, ShopSide, Verdict, Way};
+use vitrina_shared::hold::{
+    self, DeclineReason, Facts, HubState, Leg, Merged, Sale, ShopSide, Verdict, Way,
+};
 use vitrina_shared::{
     Barcode, Condition, Details, HoldId, Key, Kind, LegId, Movement, MovementId, TimeMs,
 };
@@ -275,7 +277,7 @@ pub(super) fn fulfil(
     };
     leg::say(conn, leg, side, now)?;
     question::close(conn, sale, Some(leg), now)?;
-    Ok(())
+    promise::end_questions(conn, now)
 }
 
 /// A person sells what is asked for to somebody else: who was told yes is broken, who was told nothing is declined.
@@ -335,10 +337,12 @@ fn fulfilled(legs: &[Asked], hold: HoldId, movement: &Movement, now: TimeMs) -> 
     }
 }
 
-/// Whether the order's buyer can still be served from this leg.
-pub(super) fn can_be_fulfilled(asked: &Asked) -> bool {
-    let is_fulfilled = matches!(asked.kept.leg.shop, ShopSide::Fulfilled { .. });
-    !is_fulfilled && asked.facts.movement != Merged::Counts
+/// Whether a sale of a file may have been this order's: it is not over, and its buyer can still be served from this leg.
+pub(super) fn comes_into_question(asked: &Asked) -> bool {
+    let leg = &asked.kept.leg;
+    let is_over = matches!(leg.hub.state, HubState::Ended | HubState::Released);
+    let is_fulfilled = matches!(leg.shop, ShopSide::Fulfilled { .. });
+    !is_over && !is_fulfilled && asked.facts.movement != Merged::Counts
 }
 
 #[cfg(test)]

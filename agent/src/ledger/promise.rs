@@ -8,7 +8,7 @@ use vitrina_shared::stock::Level;
 use vitrina_shared::{Barcode, Condition, MovementId, TimeMs};
 
 use super::leg::{self, Kept};
-use super::{LedgerError, log, question, state};
+use super::{LedgerError, log, over_hold, question, state};
 
 /// A leg with what the movements say about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +117,21 @@ pub(super) fn react(conn: &Connection, touched: &Touched, now: TimeMs) -> Result
             }
         }
     }
-    Ok(said + answer(conn, now)?)
+    said += answer(conn, now)?;
+    end_questions(conn, now)?;
+    Ok(said)
+}
+
+/// Ends the questions that no order is left for: there is nobody but somebody else whose the sale can have been. It breaks
+/// nothing, since no promise of such a barcode is left either.
+pub(super) fn end_questions(conn: &Connection, now: TimeMs) -> Result<(), LedgerError> {
+    for question in question::open(conn)? {
+        let legs = of_barcode(conn, &question.barcode)?;
+        if !legs.iter().any(over_hold::comes_into_question) {
+            question::close(conn, question.sale, None, now)?;
+        }
+    }
+    Ok(())
 }
 
 fn answer(conn: &Connection, now: TimeMs) -> Result<u64, LedgerError> {

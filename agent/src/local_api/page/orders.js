@@ -142,13 +142,12 @@ function toPutBack(hold) {
 }
 
 function question(asked) {
-  const name = asked.holds[0]?.name ?? asked.barcode;
   const sold = asked.receipt ? t('sold_by_receipt', asked.receipt, time(asked.sold_at)) : t('sold_at', time(asked.sold_at));
   const button = (key, text, hold) => el('button',
     { type: 'button', class: 'big', 'data-key': `${key} ${asked.id}`, onclick: () => settle(asked, hold) }, text);
   return el('article', { class: 'card order new', 'data-question': asked.barcode },
     el('p', { class: 'badge' }, t('whose')),
-    el('h2', null, name), el('p', { class: 'code' }, asked.barcode), el('p', null, sold),
+    el('h2', null, asked.name ?? asked.barcode), el('p', { class: 'code' }, asked.barcode), el('p', null, sold),
     asked.holds.map((hold) => button(hold.leg, t('of_order', hold.order), hold)),
     button('other', t('of_other')), el('p', { class: 'hint' }, t('of_other_hint')));
 }
