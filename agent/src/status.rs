@@ -46,6 +46,8 @@ pub(crate) struct Status {
     pub(crate) holds_confirmed: u64,
     /// Sales of files over a hold, of which nobody has said whose they were.
     pub(crate) questions: u64,
+    /// Answers to web orders that the hub has not heard yet.
+    answers_pending: u64,
     /// Who keeps the books.
     source: Source,
     /// Who should, where a person has yet to change it.
@@ -137,6 +139,7 @@ impl Status {
             holds_requested: numbers.holds.requested,
             holds_confirmed: numbers.holds.confirmed,
             questions: numbers.holds.questions,
+            answers_pending: numbers.holds.unheard,
             source: numbers.source,
             source_wanted: (numbers.source != numbers.source_wanted)
                 .then_some(numbers.source_wanted),

@@ -145,9 +145,11 @@ async fn without_a_line_the_piece_that_an_order_asks_for_is_kept_by_one_press() 
     browser.shot("11-asked-for").await;
     browser.press("#asked button").await;
     browser.sees(&card("W-3"), "Kept for order").await;
+    browser.sees("#waiting", "1").await;
 
     shop.link.mend();
     is_at_hub(&chain, &hold, "confirmed").await;
+    browser.sees("#waiting", "0").await;
 }
 
 #[tokio::test]

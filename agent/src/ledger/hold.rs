@@ -77,6 +77,8 @@ pub(crate) struct Counts {
     pub(crate) confirmed: u64,
     /// Sales of a file of which nobody has said whose they were.
     pub(crate) questions: u64,
+    /// Answers that the hub has not heard yet.
+    pub(crate) unheard: u64,
 }
 
 /// A sale over a hold, and whose it may be.
@@ -251,6 +253,7 @@ pub(crate) fn counts(conn: &Connection) -> Result<Counts, LedgerError> {
         requested,
         confirmed,
         questions: question::count(conn)?,
+        unheard: leg::count_unheard(conn)?,
     })
 }
 

@@ -55,6 +55,7 @@ const CAME: &str = "SELECT 1 FROM arrival a JOIN movement m ON m.id = a.movement
 const ADD_ARRIVAL: &str = "INSERT OR IGNORE INTO arrival (hold, movement) VALUES (?1, ?2)";
 const COUNT: &str = "SELECT coalesce(sum(shop = 0), 0), coalesce(sum(shop = 2), 0) FROM leg
     WHERE hub = 0 AND shop IN (0, 2)";
+const UNHEARD: &str = "SELECT count(*) FROM leg WHERE at_hub < 3 AND at_hub & 2 = 0 AND shop > 0";
 
 /// The hub is known to have its own side of a leg.
 const HUB_SIDE: u8 = 1;
@@ -163,6 +164,14 @@ pub(super) fn open_barcodes(conn: &Connection) -> Result<Vec<Barcode>, LedgerErr
 pub(super) fn count_open(conn: &Connection) -> Result<(u64, u64), LedgerError> {
     let read = |row: &Row<'_>| Ok((uint(row.get(0)?), uint(row.get(1)?)));
     Ok(conn.prepare_cached(COUNT)?.query_row([], read)?)
+}
+
+/// Of how many the hub has yet to hear what the shop says.
+pub(super) fn count_unheard(conn: &Connection) -> Result<u64, LedgerError> {
+    let count = conn
+        .prepare_cached(UNHEARD)?
+        .query_row([], |row| row.get(0));
+    Ok(uint(count?))
 }
 
 /// Which legs are brought.

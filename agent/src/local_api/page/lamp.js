@@ -49,11 +49,11 @@ function draw() {
   say(by('language'), t('switch'));
   by('facts').hidden = !status || !status.shop;
   if (by('facts').hidden) return;
-  const { hub, last_exchange_at: heard, pending, shop, shop_name: name, source_as_of: asOf } = status;
+  const { hub, last_exchange_at: heard, pending, answers_pending: answers, shop, shop_name: name, source_as_of: asOf } = status;
   const values = {
     line: isConnected() ? t('line_up') : t('line_down', time(heard ?? hub.since)),
     source: time(asOf),
-    waiting: String(pending),
+    waiting: String(pending + answers),
   };
   for (const [id, value] of Object.entries(values)) {
     say(by(`${id}-name`), t(id));
