@@ -72,6 +72,50 @@ async fn a_parcel_is_taken_in_by_the_scans_of_its_pieces() {
     browser.sees("#parcels", "Между магазинами").await;
 }
 
+#[tokio::test]
+async fn the_sender_sees_what_of_a_parcel_is_still_under_way() {
+    let chain = Chain::start();
+    let from = chain.opened("S001", STOCK).await;
+    let to = chain.opened("S002", STOCK).await;
+    let Some(browser) = signed_in(&from).await else {
+        return;
+    };
+    let ship = ["transfer", "ship", RING, "--to", "S002", "--transfer"];
+    for _ in 0..2 {
+        from.cli(&[&ship[..], &["T-1"]].concat()).ok();
+    }
+    let card = "[data-parcel='T-1']";
+    browser.sees(card, "On its way to S002: T-1").await;
+    browser.sees(&format!("{card} .count"), "2").await;
+    chain.level_with(&from).await;
+
+    let receive = |code, more: &[&str]| {
+        let receive = ["transfer", "receive", code, "--from", "S001", "--transfer"];
+        to.cli(&[&receive[..], &["T-1"], more].concat()).ok();
+    };
+    until("the parcel to be known", || async {
+        let reply = to.call(Method::GET, "/v1/transfers", None, &[]).await;
+        if reply.items().is_empty() {
+            Err(reply)
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+    receive(RING, &[]);
+    browser.sees(&format!("{card} .count"), "1").await;
+    browser.shot("21-one-under-way").await;
+    receive(EARRINGS, &["--force"]);
+    receive(RING, &[]);
+
+    browser.sees(card, "Arrived at S002: T-1").await;
+    browser.counts(&format!("{card} .count"), 0).await;
+    browser.shot("22-arrived").await;
+    browser.press("#language").await;
+    browser.sees(card, "Пришло в S002").await;
+    browser.shot("23-arrived-ru").await;
+}
+
 /// Head office wants a ring of the first shop in the second.
 async fn asks_for(chain: &Chain) {
     let wanted = json!({"barcode": RING, "from": "S001", "to": "S002", "document": "M-1"});
@@ -119,6 +163,8 @@ async fn what_head_office_asks_for_is_sent_by_its_scan_and_can_be_taken_back() {
     browser.press("#parcels .quiet").await;
     browser.sees("#parcel_told", "It stays here").await;
     office_sees(&chain, "cancelled").await;
+    // Nobody takes what was said for what is.
+    browser.counts("#parcel_told", 0).await;
 }
 
 #[tokio::test]

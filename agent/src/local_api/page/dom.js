@@ -1,5 +1,8 @@
 // Elements are made here and nowhere else. A text is always a text: no name of a ring is ever markup.
 
+/// So long what was done is said.
+const TOLD_MS = 10000;
+
 /// Makes an element: `el('p', {class: 'price'}, 'text', other)`. What begins with `on` is listened to.
 export function el(tag, attributes, ...children) {
   const made = document.createElement(tag);
@@ -15,6 +18,15 @@ export function el(tag, attributes, ...children) {
 /// Says a text, where it is not said already.
 export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
+}
+
+/// Says what was done, and for some seconds; `forget` then.
+export function tell(node, text, forget) {
+  node.hidden = !text;
+  if (node.textContent === text) return;
+  node.textContent = text;
+  clearTimeout(node.timer);
+  if (text) node.timer = setTimeout(forget, TOLD_MS);
 }
 
 /// The element of an id.

@@ -1,6 +1,6 @@
 // Web orders: what is asked, what is kept, what goes back, and whose a sale was. Two large buttons; the piece's scan is the yes.
 
-import { by, el, say, tasks } from './dom.js';
+import { by, el, say, tasks, tell } from './dom.js';
 import { call, isForLater } from './call.js';
 import { answerAsked, ask, isAsked, leave } from './dialog.js';
 import { titled } from './lamp.js';
@@ -183,8 +183,7 @@ function draw() {
   tasks();
   by('list').replaceChildren(el('h1', null, t('orders')), ...all);
   if (focused) by('list').querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
-  say(by('told'), told);
-  by('told').hidden = !told;
+  tell(by('told'), told, () => looked(scannedBarcode));
   by('silent').hidden = !isSilent() || all.length === 0;
   say(by('silent'), t('no_sound'));
   titled(holds.filter(isAskedFor).length + questions.length);

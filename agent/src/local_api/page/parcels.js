@@ -1,6 +1,6 @@
 // Parcels between shops: what is to be sent, what is on its way here. The scan of a piece sends it or takes it in.
 
-import { by, el, say, tasks } from './dom.js';
+import { by, el, tasks, tell } from './dom.js';
 import { call, isForLater } from './call.js';
 import { answerAsked, ask, isAsked, leave } from './dialog.js';
 import { askOfSent } from './orders.js';
@@ -23,11 +23,14 @@ function scanKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
+/// How much of a line is still to leave or under way.
+const left = (parcel, line) => (parcel.direction === 'in' ? line.awaited : line.sent - line.received);
+const leftOf = (parcel) => parcel.lines.filter((line) => left(parcel, line) > 0);
+
 function lines(parcel) {
-  const left = (line) => (parcel.direction === 'in' ? line.awaited : line.sent);
-  return el('table', null, el('tbody', null, parcel.lines.filter((line) => left(line) > 0).map((line) => el('tr', null,
+  return el('table', null, el('tbody', null, leftOf(parcel).map((line) => el('tr', null,
     el('td', null, el('b', null, line.name ?? line.article ?? line.barcode), ' ', el('span', { class: 'code' }, line.barcode)),
-    el('td', { class: 'count' }, number(left(line)))))));
+    el('td', { class: 'count' }, number(left(parcel, line)))))));
 }
 
 /// Sends or takes in what was scanned; `more` goes into the call.
@@ -47,9 +50,9 @@ function scanned(parcel, action, barcode, more = {}) {
     const name = parcel.lines.find((line) => line.barcode === answer.body.barcode)?.name ?? answer.body.barcode;
     told = t(action === 'ship' ? 'shipped' : 'received', name);
     await look();
-    const left = parcels.find((one) => keyOf(one) === about && can(one, action));
-    if (!left && isAsked() === about) leave();
-    if (left && isAsked() === about) askToScan(left, action);
+    const rest = parcels.find((one) => keyOf(one) === about && can(one, action));
+    if (!rest && isAsked() === about) leave();
+    if (rest && isAsked() === about) askToScan(rest, action);
     draw();
     return true;
   });
@@ -98,8 +101,8 @@ function cancel(parcel) {
 
 function title(parcel) {
   if (parcel.state === 'requested') return t('to_ship', parcel.to, nameOf(parcel));
-  if (parcel.direction === 'out') return t('under_way_to', parcel.to ?? '?', nameOf(parcel), time(parcel.since));
-  return t('under_way_from', parcel.from ?? '?', nameOf(parcel), time(parcel.since));
+  if (parcel.direction === 'in') return t('under_way_from', parcel.from ?? '?', nameOf(parcel), time(parcel.since));
+  return t(leftOf(parcel).length > 0 ? 'under_way_to' : 'arrived', parcel.to ?? '?', nameOf(parcel), time(parcel.since));
 }
 
 function card(parcel) {
@@ -129,8 +132,10 @@ function draw() {
   tasks();
   by('parcel_list').replaceChildren(el('h1', null, t('parcels')), ...all);
   if (focused) by('parcel_list').querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
-  say(by('parcel_told'), told);
-  by('parcel_told').hidden = !told;
+  tell(by('parcel_told'), told, () => {
+    told = '';
+    draw();
+  });
 }
 
 async function look() {

@@ -100,6 +100,7 @@ const WORDS = {
   for_order: ['order {0}', 'заказ {0}'],
   to_ship: ['To be sent to {0}: {1}', 'Отправить в {0}: {1}'],
   under_way_to: ['On its way to {0}: {1}, since {2}', 'Едет в {0}: {1}, с {2}'],
+  arrived: ['Arrived at {0}: {1}', 'Пришло в {0}: {1}'],
   under_way_from: ['From {0}: {1}, since {2}', 'Из {0}: {1}, с {2}'],
   ship: ['Send', 'Отправить'],
   receive: ['Take in', 'Принять'],
