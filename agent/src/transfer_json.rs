@@ -18,6 +18,8 @@ pub(crate) struct TransferJson {
     pub(crate) document: Option<String>,
     pub(crate) from: Option<String>,
     pub(crate) to: Option<String>,
+    /// The other of the two, as people call it.
+    pub(crate) with_name: Option<String>,
     /// requested, or how it stands.
     pub(crate) state: &'static str,
     pub(crate) since: String,
@@ -76,6 +78,7 @@ impl TransferJson {
             document: row.document.clone(),
             from: row.from.clone(),
             to: row.to.clone(),
+            with_name: None,
             state,
             since: when::rfc3339_ms(row.since.0),
             hold: row.hold.map(|hold| hold.to_string()),
@@ -99,6 +102,7 @@ impl TransferJson {
             document: None,
             from: Some(terms.shop.to_string()),
             to: Some(to.to_owned()),
+            with_name: None,
             state: "requested",
             since: hold.created_at,
             hold: Some(hold.id),

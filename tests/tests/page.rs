@@ -226,6 +226,12 @@ async fn a_scan_is_looked_up_whatever_has_the_focus() {
     browser.sees(&card("K-1234"), "size 18").await;
     browser.scan("4600000000000").await;
     browser.sees(&card("4600000000000"), "Nobody knows").await;
+    browser.type_into("#code", "Кольцо").await;
+    browser.script(PAUSE, json!([])).await;
+    browser.enter().await;
+    browser
+        .sees(&card("Кольцо"), "cannot be found by its name")
+        .await;
 }
 
 /// A person's fingers rest: no scanner waits so long.
@@ -327,6 +333,11 @@ async fn without_a_line_the_page_says_so_and_works_on() {
         found.contains("No line: other shops as they were known at"),
         "{found}"
     );
+    // The piece that no other shop was known to have, and the code that nobody knew.
+    for code in [CHAIN, "4600000000000"] {
+        browser.scan(code).await;
+        browser.sees(&card(code), "No line: other shops").await;
+    }
     browser.shot("4-no-line").await;
 
     shop.link.mend();

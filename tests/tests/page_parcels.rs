@@ -72,11 +72,50 @@ async fn a_parcel_is_taken_in_by_the_scans_of_its_pieces() {
     browser.sees("#parcels", "Между магазинами").await;
 }
 
+/// The second shop gets a name that people say.
+fn name_second(chain: &Chain) {
+    chain
+        .cli(&["shop", "set", "S002", "--name", "Arbat 5"])
+        .ok();
+}
+
+#[tokio::test]
+async fn after_a_wrong_piece_the_rest_of_the_parcel_can_be_taken_in() {
+    let chain = Chain::start();
+    let from = chain.opened("S001", STOCK).await;
+    let to = chain.opened("S002", STOCK).await;
+    let Some(browser) = signed_in(&to).await else {
+        return;
+    };
+    let ship = ["transfer", "ship", RING, "--to", "S002", "--transfer"];
+    from.cli(&[&ship[..], &["T-1"]].concat()).ok();
+
+    let card = "[data-parcel='T-1']";
+    browser.press(&format!("{card} .go")).await;
+    browser.scan(EARRINGS).await;
+    browser.press("#all_the_same button").await;
+    browser
+        .sees("#dialog .told", "Taken in: Серьги с топазом")
+        .await;
+    browser.press("#leave").await;
+    browser.sees(card, "Other than was sent").await;
+    browser.shot("19-other-than-sent").await;
+
+    browser.press(&format!("{card} .go")).await;
+    browser.scan(RING).await;
+    browser
+        .sees("#parcel_told", "Taken in: Кольцо «Мария»")
+        .await;
+    browser.counts(&format!("{card} .go"), 0).await;
+    browser.shot("20-nothing-awaited").await;
+}
+
 #[tokio::test]
 async fn the_sender_sees_what_of_a_parcel_is_still_under_way() {
     let chain = Chain::start();
     let from = chain.opened("S001", STOCK).await;
     let to = chain.opened("S002", STOCK).await;
+    name_second(&chain);
     let Some(browser) = signed_in(&from).await else {
         return;
     };
@@ -85,7 +124,9 @@ async fn the_sender_sees_what_of_a_parcel_is_still_under_way() {
         from.cli(&[&ship[..], &["T-1"]].concat()).ok();
     }
     let card = "[data-parcel='T-1']";
-    browser.sees(card, "On its way to S002: T-1").await;
+    browser
+        .sees(card, "On its way to Arbat 5 (S002): T-1")
+        .await;
     browser.sees(&format!("{card} .count"), "2").await;
     chain.level_with(&from).await;
 
@@ -108,17 +149,17 @@ async fn the_sender_sees_what_of_a_parcel_is_still_under_way() {
     receive(EARRINGS, &["--force"]);
     receive(RING, &[]);
 
-    browser.sees(card, "Arrived at S002: T-1").await;
+    browser.sees(card, "Arrived at Arbat 5 (S002): T-1").await;
     browser.counts(&format!("{card} .count"), 0).await;
     browser.shot("22-arrived").await;
     browser.press("#language").await;
-    browser.sees(card, "Пришло в S002").await;
+    browser.sees(card, "Пришло в Arbat 5 (S002)").await;
     browser.shot("23-arrived-ru").await;
 }
 
 /// Head office wants a ring of the first shop in the second.
-async fn asks_for(chain: &Chain) {
-    let wanted = json!({"barcode": RING, "from": "S001", "to": "S002", "document": "M-1"});
+async fn asks_for(chain: &Chain, document: Option<&str>) {
+    let wanted = json!({"barcode": RING, "from": "S001", "to": "S002", "document": document});
     let key = [("idempotency-key", "m")];
     until("it to be asked for", || async {
         let path = "/v1/transfers";
@@ -142,7 +183,7 @@ async fn what_head_office_asks_for_is_sent_by_its_scan_and_can_be_taken_back() {
     let Some(browser) = signed_in(&from).await else {
         return;
     };
-    asks_for(&chain).await;
+    asks_for(&chain, Some("M-1")).await;
 
     let asked = "#parcels .new";
     browser.sees(asked, "To be sent to S002: order M-1").await;
@@ -175,13 +216,18 @@ async fn what_is_asked_for_is_kept_or_declined_on_its_one_card() {
     let Some(browser) = signed_in(&from).await else {
         return;
     };
-    asks_for(&chain).await;
+    name_second(&chain);
+    asks_for(&chain, None).await;
 
-    browser.sees("#parcels .new", "To be sent to S002").await;
+    // Nobody ordered it: the shop is named, and no order.
+    let seen = browser.sees("#parcels .new", "Arbat 5 (S002)").await;
+    assert!(!seen.contains('→') && !seen.contains("order"), "{seen}");
+    browser.shot("18-office-asks").await;
     browser.press("#parcels [data-key^='confirm']").await;
     browser.sees("#dialog", "scan its tag").await;
     browser.scan(RING).await;
-    browser.sees("#told", "put the piece aside").await;
+    let told = browser.sees("#told", "put the piece aside").await;
+    assert!(!told.contains('→'), "{told}");
     browser.counts("#parcels [data-key^='confirm']", 0).await;
     browser.counts(".card.order", 1).await;
     browser.press("#parcels [data-key^='decline']").await;

@@ -76,6 +76,14 @@ pub(super) fn apply(
     Ok(())
 }
 
+/// What people call a shop, where the hub has told.
+pub(crate) fn name(conn: &Connection, shop: &str) -> Result<Option<String>, LedgerError> {
+    let about: Option<OtherShop> = register::value(conn, kind::SHOP, shop)?;
+    Ok(about
+        .map(|about| about.name)
+        .filter(|name| !name.is_empty()))
+}
+
 /// What the other shops have of a barcode, the nearest first.
 pub(crate) fn of(conn: &Connection, barcode: &Barcode) -> Result<Vec<Other>, LedgerError> {
     let mut query = conn.prepare_cached(OF_BARCODE)?;

@@ -17,7 +17,7 @@ use super::{Api, Problem, body};
 use crate::core::{now, shop_zone};
 use crate::ledger::reply::{self, ReplyKey};
 use crate::ledger::transfer::{self, No, Parcel, TransferRow, Which};
-use crate::ledger::{Desk, LedgerError, hold, state};
+use crate::ledger::{Desk, LedgerError, hold, others, state};
 use crate::transfer_json::TransferJson;
 
 /// `GET /v1/transfers`.
@@ -110,7 +110,18 @@ pub(crate) fn items(conn: &Connection, which: Which) -> Result<Vec<TransferJson>
     let is_meant = |row: &&TransferRow| which == Which::All || row.is_open_at(&shop);
     let known = rows.iter().filter(is_meant);
     let known = known.map(|row| TransferJson::of(row, shop.as_str()));
-    Ok(asked.chain(known).collect())
+    let mut items: Vec<TransferJson> = asked.chain(known).collect();
+    for item in &mut items {
+        let with = if item.direction == "out" {
+            &item.to
+        } else {
+            &item.from
+        };
+        if let Some(with) = with {
+            item.with_name = others::name(conn, with)?;
+        }
+    }
+    Ok(items)
 }
 
 /// `POST /v1/transfers/{action}`.

@@ -41,9 +41,10 @@ function attributes(item) {
     ...Object.entries(others).map(([name, value]) => `${name}: ${value}`)].filter(Boolean).join(' · ');
 }
 
+const withoutLine = () => !isConnected() && el('p', { class: 'hint' }, t('elsewhere_old', time(lastHeard())));
+
 function elsewhere(item) {
   const shops = (item.others ?? []).filter((shop) => shop.on_hand > 0);
-  if (shops.length === 0) return el('p', { class: 'hint' }, t('nowhere'));
   const sure = (shop) => {
     if (shop.confidence === 'unknown') return t('unsure');
     if (!isConnected() || shop.confidence === 'stale') return t('as_of', time(shop.as_of));
@@ -55,8 +56,8 @@ function elsewhere(item) {
     el('td', { class: 'hint' }, sure(shop)),
     el('td', { class: 'count' }, number(shop.available)));
   return el('div', null,
-    el('h3', null, t('elsewhere')),
-    !isConnected() && el('p', { class: 'hint' }, t('elsewhere_old', time(lastHeard()))),
+    shops.length === 0 ? el('p', { class: 'hint' }, t('nowhere')) : el('h3', null, t('elsewhere')),
+    withoutLine(),
     el('table', null, el('tbody', null, shops.map(row))));
 }
 
@@ -101,7 +102,7 @@ function card({ text, items, problem }) {
     return el('article', { class: 'card bad-card', 'data-code': text },
       el('h2', null, problem === null ? t('unknown') : t('failed')),
       el('p', { class: 'code' }, text),
-      el('p', null, problem ?? t('unknown_do')));
+      el('p', null, problem ?? t('unknown_do')), problem === null && withoutLine());
   }
   if (items.length === 1) return el('article', { class: 'card', 'data-code': text }, whole(items[0]));
   const bySize = (one, two) => (parseFloat(one.attributes?.size) || 0) - (parseFloat(two.attributes?.size) || 0);

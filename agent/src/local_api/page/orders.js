@@ -26,6 +26,9 @@ const isAskedFor = (hold) => can(hold, 'confirm') && !hold.waits_for_piece;
 /// It is to leave for another shop: it has its card among the parcels, and none here.
 const isSent = (hold) => hold.transfer_to !== null && can(hold, 'decline');
 
+/// What head office moves without a document is no order: the hub calls it by the shop that it goes to.
+const orderOf = (hold) => (hold.order.startsWith('→ ') ? t('of_office') : hold.order);
+
 function putBack() {
   try {
     return JSON.parse(localStorage.getItem(DONE)) ?? [];
@@ -52,7 +55,7 @@ function confirm(hold, barcode) {
     const wrong = { other_piece: t('other_piece', barcode, hold.barcode), insufficient_stock: t('not_in_books') };
     const because = wrong[answer.body?.code];
     if (because && isAsked() === hold.leg) answerAsked(hold.leg, because);
-    else finish(hold.leg, answer, because ?? t('confirmed', hold.order));
+    else finish(hold.leg, answer, because ?? t('confirmed', orderOf(hold)));
     return true;
   });
 }
@@ -62,7 +65,7 @@ function decline(hold, reason) {
   enqueue(hold.barcode, async () => {
     const answer = await call('POST', `/v1/holds/${hold.leg}/decline`, { reason });
     if (isForLater(answer)) return false;
-    finish(hold.leg, answer, t('declined', hold.order));
+    finish(hold.leg, answer, t('declined', orderOf(hold)));
     return true;
   });
 }
@@ -111,7 +114,7 @@ export function askOfSent(id, action) {
 
 function requested(hold) {
   return el('article', { class: 'card order new', 'data-order': hold.order },
-    el('p', { class: 'badge' }, t('order_asks', hold.order, time(hold.created_at))),
+    el('p', { class: 'badge' }, t('order_asks', orderOf(hold), time(hold.created_at))),
     piece(hold),
     el('div', { class: 'two' },
       el('button', { type: 'button', class: 'big go', 'data-key': `yes ${hold.leg}`, onclick: () => askToScan(hold) }, t('have_it')),
@@ -119,7 +122,7 @@ function requested(hold) {
 }
 
 function kept(hold) {
-  const note = hold.waits_for_piece ? t('comes', hold.order) : t('order_keeps', hold.order, time(hold.expires_at));
+  const note = hold.waits_for_piece ? t('comes', orderOf(hold)) : t('order_keeps', orderOf(hold), time(hold.expires_at));
   return el('article', { class: 'card order', 'data-order': hold.order },
     el('p', { class: 'badge' }, note), piece(hold),
     can(hold, 'decline') && !hold.waits_for_piece && el('button',
@@ -137,7 +140,7 @@ function toPutBack(hold) {
     draw();
   };
   return el('article', { class: 'card order back', 'data-order': hold.order },
-    el('p', { class: 'badge' }, t('order_over', hold.order)), piece(hold),
+    el('p', { class: 'badge' }, t('order_over', orderOf(hold))), piece(hold),
     el('button', { type: 'button', class: 'big', 'data-key': `back ${hold.leg}`, onclick: done }, t('is_back')));
 }
 
@@ -148,7 +151,7 @@ function question(asked) {
   return el('article', { class: 'card order new', 'data-question': asked.barcode },
     el('p', { class: 'badge' }, t('whose')),
     el('h2', null, asked.name ?? asked.barcode), el('p', { class: 'code' }, asked.barcode), el('p', null, sold),
-    asked.holds.map((hold) => button(hold.leg, t('of_order', hold.order), hold)),
+    asked.holds.map((hold) => button(hold.leg, t('of_order', orderOf(hold)), hold)),
     button('other', t('of_other')), el('p', { class: 'hint' }, t('of_other_hint')));
 }
 
@@ -159,8 +162,8 @@ function drawAsked() {
   if (!place) return;
   place.hidden = !hold;
   if (!hold) return;
-  place.replaceChildren(el('p', null, t('asked_for', hold.order)),
-    el('button', { type: 'button', class: 'big go', onclick: () => confirm(hold, scannedBarcode) }, t('keep_for', hold.order)));
+  place.replaceChildren(el('p', null, t('asked_for', orderOf(hold))),
+    el('button', { type: 'button', class: 'big go', onclick: () => confirm(hold, scannedBarcode) }, t('keep_for', orderOf(hold))));
 }
 
 /// Tells which piece was looked up last.

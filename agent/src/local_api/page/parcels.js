@@ -16,7 +16,9 @@ let told = '';
 const can = (parcel, action) => parcel.actions.includes(action);
 /// What a question about it is about; a hold's own name is the orders'.
 const keyOf = (parcel) => `parcel ${parcel.id ?? parcel.hold}`;
-const nameOf = (parcel) => parcel.document ?? (parcel.order && t('for_order', parcel.order)) ?? '';
+/// What head office asks for without a document has no name of its own.
+const nameOf = (parcel) => parcel.document
+  ?? (parcel.order && !parcel.order.startsWith('→ ') ? t('for_order', parcel.order) : '');
 
 /// Every scan is one piece: its own key, so that a call that is repeated takes in one.
 function scanKey() {
@@ -47,7 +49,9 @@ function scanned(parcel, action, barcode, more = {}) {
       refused(parcel, action, barcode, answer.body);
       return true;
     }
-    const name = parcel.lines.find((line) => line.barcode === answer.body.barcode)?.name ?? answer.body.barcode;
+    const code = answer.body.barcode;
+    const known = parcel.lines.find((line) => line.barcode === code) ?? (await call('GET', `/v1/stock/${encodeURIComponent(code)}`)).body;
+    const name = known?.name ?? code;
     told = t(action === 'ship' ? 'shipped' : 'received', name);
     await look();
     const rest = parcels.find((one) => keyOf(one) === about && can(one, action));
@@ -100,9 +104,13 @@ function cancel(parcel) {
 }
 
 function title(parcel) {
-  if (parcel.state === 'requested') return t('to_ship', parcel.to, nameOf(parcel));
-  if (parcel.direction === 'in') return t('under_way_from', parcel.from ?? '?', nameOf(parcel), time(parcel.since));
-  return t(leftOf(parcel).length > 0 ? 'under_way_to' : 'arrived', parcel.to ?? '?', nameOf(parcel), time(parcel.since));
+  const isOut = parcel.direction === 'out';
+  const [code, name] = [(isOut ? parcel.to : parcel.from) ?? '?', parcel.with_name ?? ''];
+  const shop = name && name !== code ? `${name} (${code})` : code;
+  const what = [shop, nameOf(parcel)].filter(Boolean).join(': ');
+  if (parcel.state === 'requested') return t('to_ship', what);
+  if (!isOut) return t('under_way_from', what, time(parcel.since));
+  return leftOf(parcel).length > 0 ? t('under_way_to', what, time(parcel.since)) : t('arrived', what);
 }
 
 function card(parcel) {
