@@ -153,6 +153,34 @@ async fn without_a_line_the_piece_that_an_order_asks_for_is_kept_by_one_press() 
 }
 
 #[tokio::test]
+async fn what_is_put_back_is_done_for_every_browser_of_the_shop() {
+    let chain = Chain::start();
+    let Some((shop, browser)) = page(&chain).await else {
+        return;
+    };
+    let hold = order(&chain, "W-5").await;
+    browser.press(&format!("{} .go", card("W-5"))).await;
+    browser.scan(RING).await;
+    is_at_hub(&chain, &hold, "confirmed").await;
+    let (path, key) = (format!("/v1/holds/{hold}"), &chain.website);
+    let cancelled = chain.call(Method::DELETE, &path, key, None, &[]).await;
+    assert!(cancelled.status.is_success(), "{cancelled:?}");
+
+    browser.sees(&card("W-5"), "put the piece back").await;
+    browser.shot("24-put-back").await;
+    browser.press(&format!("{} button", card("W-5"))).await;
+    browser.counts(&card("W-5"), 0).await;
+
+    let listed = shop.call(Method::GET, "/v1/holds", None, &[]).await;
+    assert_eq!(listed.items(), [] as [Value; 0], "for nobody else either");
+    let row = shop.call(Method::GET, &path, None, &[]).await;
+    assert_eq!(row.body["actions"], json!([]), "{row:?}");
+    let again = format!("{path}/put_back");
+    let again = shop.call(Method::POST, &again, None, &[]).await;
+    assert_eq!(again.status, 200, "twice is once");
+}
+
+#[tokio::test]
 async fn a_sale_over_a_hold_is_a_question_and_the_answer_reaches_head_office() {
     let chain = Chain::start();
     let Some((shop, browser)) = page(&chain).await else {

@@ -32,6 +32,8 @@ pub(crate) struct HoldRow {
     pub(crate) size: Option<String>,
     /// The other shop to which the hub wants the piece sent.
     pub(crate) send_to: Option<String>,
+    /// The order let its piece go, and it is back in the window.
+    is_back: bool,
 }
 
 /// Which of them.
@@ -144,6 +146,7 @@ impl HoldRow {
         let (article, name, attributes) = about.unwrap_or_default();
         let to = transfer::destination(conn, kept.leg.id)?;
         Ok(Self {
+            is_back: leg::is_back(conn, kept.leg.id)?,
             send_to: to.filter(|to| to != kept.leg.terms.shop.as_str()),
             leg: kept.leg,
             facts,
@@ -184,7 +187,8 @@ impl HoldRow {
     pub(crate) fn actions(&self) -> Vec<Action> {
         let effect = self.effect();
         if effect.duties.contains(&Duty::Work(WorkKind::PutBack)) {
-            return vec![Action::PutBack];
+            let to_do = (!self.is_back).then_some(Action::PutBack);
+            return to_do.into_iter().collect();
         }
         match (self.leg.hub.state, self.leg.shop) {
             (HubState::Requested, ShopSide::None) => {
@@ -330,6 +334,26 @@ pub(crate) fn decline(
     };
     leg::say(conn, leg.id, side, now)?;
     again(conn, leg.id)
+}
+
+/// A person has put the piece back into the window.
+pub(crate) fn put_back(
+    conn: &Connection,
+    id: [u8; 16],
+    now: TimeMs,
+) -> Result<Result<HoldRow, No>, LedgerError> {
+    let Some(row) = one(conn, id)? else {
+        return Ok(Err(No::Unknown));
+    };
+    if row.actions() == [Action::PutBack] {
+        leg::put_back(conn, row.leg.id, now)?;
+        return again(conn, row.leg.id);
+    }
+    Ok(if row.is_back {
+        Ok(row)
+    } else {
+        Err(No::NotOpen(Box::new(row)))
+    })
 }
 
 /// The order's buyer takes the piece: books this sale, or links the one that is here.

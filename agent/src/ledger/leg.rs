@@ -31,7 +31,11 @@ const OF_BARCODE: &str = legs!("WHERE barcode = ?1");
 const OPEN: &str = legs!("WHERE hub = 0 AND shop IN (0, 2) ORDER BY created_at, id");
 const UNANSWERED: &str =
     legs!("WHERE hub = 0 AND shop IN (0, 2) AND shop = 0 ORDER BY created_at, id");
-const OVER: &str = legs!("WHERE hub > 0 AND shop = 2 AND changed_at > ?1 ORDER BY created_at, id");
+const OVER: &str = legs!(
+    "WHERE hub > 0 AND shop = 2 AND changed_at > ?1 AND id NOT IN (SELECT leg FROM put_back) ORDER BY created_at, id"
+);
+const PUT_BACK: &str = "INSERT OR IGNORE INTO put_back (leg, at) VALUES (?1, ?2)";
+const IS_BACK: &str = "SELECT EXISTS (SELECT 1 FROM put_back WHERE leg = ?1)";
 const ALL: &str = legs!("WHERE (created_at, id) > (?1, ?2) ORDER BY created_at, id LIMIT ?3");
 const TO_BRING: &str = legs!("WHERE at_hub < 3 ORDER BY id");
 const EVERY: &str = legs!("ORDER BY id");
@@ -133,9 +137,23 @@ pub(super) fn unanswered(conn: &Connection) -> Result<Vec<Kept>, LedgerError> {
     select(conn, UNANSWERED, &[])
 }
 
-/// What was kept for an order that let it go after `since`: it goes back into the window.
+/// What was kept for an order that let it go after `since`, and is not back in the window yet.
 pub(super) fn let_go(conn: &Connection, since: TimeMs) -> Result<Vec<Kept>, LedgerError> {
     select(conn, OVER, &[&since.0])
+}
+
+/// The piece of a leg is back in the window.
+pub(super) fn put_back(conn: &Connection, id: LegId, now: TimeMs) -> Result<(), LedgerError> {
+    conn.prepare_cached(PUT_BACK)?
+        .execute(params![id.0, now.0])?;
+    Ok(())
+}
+
+/// Whether it is.
+pub(super) fn is_back(conn: &Connection, id: LegId) -> Result<bool, LedgerError> {
+    Ok(conn
+        .prepare_cached(IS_BACK)?
+        .query_row([id.0], |row| row.get(0))?)
 }
 
 /// Every leg after this one, the oldest first.

@@ -29,4 +29,9 @@ pub(super) const STEPS: &[Step] = &[
         name: "other_names",
         sql: include_str!("../../migrations/0005_other_names.sql"),
     },
+    Step {
+        number: 1_005,
+        name: "put_back",
+        sql: include_str!("../../migrations/0006_put_back.sql"),
+    },
 ];

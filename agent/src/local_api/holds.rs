@@ -156,6 +156,10 @@ pub(super) async fn act(
             let work = move |conn: &Connection| fulfil(conn, id, &request);
             api.core.write(work).await?
         }
+        "put_back" => {
+            let work = move |conn: &Connection| Ok(told_of(hold::put_back(conn, id, now())?));
+            api.core.write(work).await?
+        }
         _ => return Err(super::nothing_here()),
     };
     answer(told)

@@ -12,7 +12,6 @@ const EVERY_MS = 2000;
 /// It rings again while nobody answers.
 const AGAIN_MS = 60000;
 const REASONS = ['sold', 'not_found', 'damaged', 'showcase', 'other'];
-const DONE = 'vitrina.put_back';
 
 let holds = [];
 let questions = [];
@@ -28,14 +27,6 @@ const isSent = (hold) => hold.transfer_to !== null && can(hold, 'decline');
 
 /// What head office moves without a document is no order: the hub calls it by the shop that it goes to.
 const orderOf = (hold) => (hold.order.startsWith('→ ') ? t('of_office') : hold.order);
-
-function putBack() {
-  try {
-    return JSON.parse(localStorage.getItem(DONE)) ?? [];
-  } catch {
-    return [];
-  }
-}
 
 function piece(hold) {
   const words = [hold.article && t('article', hold.article), hold.size && t('size', hold.size),
@@ -130,15 +121,12 @@ function kept(hold) {
 }
 
 function toPutBack(hold) {
-  const done = () => {
-    try {
-      localStorage.setItem(DONE, JSON.stringify([...putBack(), hold.leg].slice(-100)));
-    } catch {
-      // It goes by itself after a day.
-    }
-    drawnFrom = '';
-    draw();
-  };
+  const done = () => enqueue(hold.barcode, async () => {
+    const answer = await call('POST', `/v1/holds/${hold.leg}/put_back`);
+    if (isForLater(answer)) return false;
+    finish(hold.leg, answer, t('thanks'));
+    return true;
+  });
   return el('article', { class: 'card order back', 'data-order': hold.order },
     el('p', { class: 'badge' }, t('order_over', orderOf(hold))), piece(hold),
     el('button', { type: 'button', class: 'big', 'data-key': `back ${hold.leg}`, onclick: done }, t('is_back')));
@@ -174,11 +162,10 @@ export function looked(barcode) {
 }
 
 function draw() {
-  const done = putBack();
   const all = [
     ...questions.map(question),
     ...holds.filter((hold) => isAskedFor(hold) && !isSent(hold)).map(requested),
-    ...holds.filter((hold) => can(hold, 'put_back') && !done.includes(hold.leg)).map(toPutBack),
+    ...holds.filter((hold) => can(hold, 'put_back')).map(toPutBack),
     ...holds.filter((hold) => !isAskedFor(hold) && !can(hold, 'put_back') && !isSent(hold)).map(kept),
   ];
   const focused = document.activeElement?.dataset.key;
