@@ -107,7 +107,7 @@ enum Verb {
         verb: state::SourceVerb,
     },
     /// Looks at everything and says what to do
-    Doctor,
+    Doctor(state::DoctorArgs),
     /// Writes a consistent copy of the ledger
     Backup {
         /// Where to
@@ -318,7 +318,7 @@ fn command(ctx: &Ctx, verb: &Verb, out: &mut Out) -> anyhow::Result<Exit> {
         Verb::Quarantine { verb } => quarantine::quarantine(ctx, verb, out),
         Verb::Terminal { verb } => terminal::terminal(ctx, verb, out),
         Verb::Source { verb } => state::source(ctx, verb, out),
-        Verb::Doctor => state::doctor(ctx, out),
+        Verb::Doctor(args) => state::doctor(ctx, args, out),
         Verb::Backup { file } => state::backup(ctx, file, out),
         Verb::Run(_) | Verb::Completions { .. } | Verb::Man => Ok(Exit::Usage),
     }

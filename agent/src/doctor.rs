@@ -291,6 +291,23 @@ fn books(core: &Core, lang: Lang) -> Result<Vec<Finding>, LedgerError> {
     let status = status::of(core)?;
     let below = core.read(query::below_zero)?;
     let mut findings = numbers_differ(status.books.as_ref(), lang);
+    let open = status.lost.iter().filter(|lost| !lost.counted);
+    findings.extend(open.map(|lost| {
+        let advice = if lost.certain {
+            say!(
+                lang,
+                "count the shelf, book what differs (vitrina-agent move count BARCODE --qty N), then vitrina-agent doctor --counted",
+                "пересчитайте полку, запишите разницу (vitrina-agent move count ШТРИХКОД --qty N), затем vitrina-agent doctor --counted"
+            )
+        } else {
+            say!(
+                lang,
+                "let the agent reach the hub: it gives back what it has",
+                "дайте агенту связаться с хабом: он вернёт то, что у него есть"
+            )
+        };
+        Finding::ill("lost", status::lost_in_words(lost, lang), advice)
+    }));
     let rejected = inbox::rejected_whole(&core.folder().join("rejected"));
     if let Some(last) = rejected.last() {
         let count = rejected.len();

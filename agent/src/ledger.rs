@@ -28,6 +28,7 @@ pub(crate) mod hold;
 pub mod lab;
 mod leg;
 mod log;
+pub(crate) mod lost;
 pub(crate) mod numbers;
 mod other_name;
 pub(crate) mod others;

@@ -11,6 +11,7 @@ use vitrina_shared::registers::Source;
 
 use crate::core::{Core, now};
 use crate::ledger::LedgerError;
+use crate::ledger::lost::Lost;
 use crate::ledger::numbers::{self, Numbers};
 use crate::ledger::state;
 use crate::situation::{HubState, Waiting};
@@ -79,6 +80,9 @@ pub(crate) struct Status {
     /// What of the books a person must look at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) books: Option<String>,
+    /// What was recorded on this machine and is not held.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) lost: Vec<Lost>,
     /// The line to the hub.
     pub(crate) hub: HubState,
     /// Files that lie in their drop folders and wait.
@@ -159,6 +163,7 @@ impl Status {
             repaired: numbers.repairs.rows,
             repaired_at: numbers.repairs.last_at.map(time),
             books: numbers.repairs.alert,
+            lost: numbers.lost,
             hub,
             waiting,
             unreachable,
@@ -223,6 +228,11 @@ impl Status {
                 .map(|detail| row("hub_detail", words::said(lang, detail).into_owned())),
         );
         rows.extend(self.doubt.clone().map(|doubt| row("doubt", doubt)));
+        rows.extend(
+            self.lost
+                .iter()
+                .map(|lost| row("lost", lost_in_words(lost, lang))),
+        );
         if let Some(at) = &self.repaired_at {
             let count = self.repaired;
             let told = say!(
@@ -235,11 +245,18 @@ impl Status {
         rows.extend(self.books.clone().map(|books| row("books", books)));
         if self.replicas > 1 {
             let count = self.replicas;
-            let told = say!(
+            let mut told = say!(
                 lang,
-                "this ledger was restored, copied or enrolled anew and wrote under {count} names; every movement is kept and counts once",
-                "журнал восстанавливали, копировали или подключали заново, имён у него {count}; каждое движение сохранено и учтено один раз"
+                "this ledger was restored, copied or enrolled anew and wrote under {count} names",
+                "журнал восстанавливали, копировали или подключали заново, имён у него {count}"
             );
+            if self.lost.is_empty() {
+                told.push_str(&say!(
+                    lang,
+                    "; every movement is kept and counts once",
+                    "; каждое движение сохранено и учтено один раз"
+                ));
+            }
             rows.push(row("history", told));
         }
         rows.extend(self.waiting.iter().map(|file| {
@@ -255,5 +272,34 @@ impl Status {
             )
         }));
         rows
+    }
+}
+
+/// What was recorded here and is not held, for people.
+pub(crate) fn lost_in_words(lost: &Lost, lang: Lang) -> String {
+    let count = lost.count();
+    let Lost {
+        replica,
+        from_seq,
+        to_seq,
+        ..
+    } = lost;
+    let place = format!("({replica} {from_seq}-{to_seq})");
+    match (lost.counted, lost.certain) {
+        (true, _) => say!(
+            lang,
+            "{count} movements that were recorded on this machine are lost, and the shelf was counted {place}",
+            "движений, записанных на этой машине и потерянных: {count}; полка пересчитана {place}"
+        ),
+        (false, true) => say!(
+            lang,
+            "{count} movements that were recorded on this machine are known to have existed and are lost: count the shelf {place}",
+            "движений, которые были записаны на этой машине и потеряны: {count}; пересчитайте полку {place}"
+        ),
+        (false, false) => say!(
+            lang,
+            "{count} movements that were recorded on this machine are missing here, and the hub has not said yet whether it has them {place}",
+            "движений, которые были записаны на этой машине и которых здесь нет: {count}; хаб ещё не ответил, есть ли они у него {place}"
+        ),
     }
 }

@@ -58,6 +58,8 @@ kinds! {
     TwoMachines = "two_machines";
     /// A shop's numbers here and there differ, though each side held its own against its log.
     BooksDiffer = "books_differ";
+    /// Movements of a shop are known to have existed, and nobody has them.
+    LostMovements = "lost_movements";
     /// A piece of which there is one is on hand in two places.
     UniqueInTwoPlaces = "unique_in_two_places";
     /// A piece of which there is one was sold twice.
@@ -115,6 +117,7 @@ impl Kind {
             | Self::SourceSilent
             | Self::TwoMachines
             | Self::BooksDiffer
+            | Self::LostMovements
             | Self::UniqueInTwoPlaces
             | Self::UniqueSoldTwice
             | Self::WebhookDead

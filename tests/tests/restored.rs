@@ -589,3 +589,91 @@ async fn saturday(chain: &Chain, shop: &mut Shop, monday: &Path) {
     })
     .await;
 }
+
+/// The part of `status` or `doctor` that tells of what is lost.
+const LOST: &str = "are known to have existed and are lost: count the shelf";
+
+#[tokio::test]
+async fn sales_that_neither_ledger_nor_hub_has_are_named_until_the_shelf_is_counted() {
+    let mut chain = Chain::start();
+    let mut shop = chain.shop("S001", &[]);
+    shop.open(&chain, &format!("barcode;qty\n{RING};50\n"))
+        .await;
+    shop.stop();
+    chain.stop_hub();
+    shop.start();
+    for number in 0..3 {
+        shop.sell(&format!("lost {number}"), RING).await;
+    }
+    let mark = shop.data.join("high-water");
+    until("the last sale to be marked beside the ledger", || async {
+        let said = std::fs::read_to_string(&mark).unwrap_or_default();
+        if said.trim().ends_with(" 4") {
+            Ok(())
+        } else {
+            Err(said)
+        }
+    })
+    .await;
+    shop.kill();
+    for ending in ["-wal", "-shm"] {
+        let name = format!("ledger.sqlite3{ending}");
+        std::fs::remove_file(shop.data.join(name)).expect("a crash leaves it");
+    }
+
+    shop.start();
+    shop.sell("after", RING).await;
+    let told = shop.cli(&["status"]).ok().stdout.clone();
+    assert!(told.contains("the hub has not said yet"), "{told}");
+    assert!(!told.contains("every movement is kept"), "{told}");
+    chain.start_hub();
+
+    until("the shop to name what is lost", || async {
+        let told = shop.cli(&["status"]).ok().stdout.clone();
+        if told.contains(LOST) && told.contains("3 movements") {
+            Ok(())
+        } else {
+            Err(told)
+        }
+    })
+    .await;
+    let doctor = shop.cli(&["doctor"]);
+    assert!(
+        doctor.code == 3 && doctor.stdout.contains(LOST),
+        "{doctor:?}"
+    );
+    let office = until("head office to have one work item", || async {
+        let alerts = chain.cli(&["alert", "list", "--json"]).ok().json();
+        let items = alerts["items"].as_array().cloned().unwrap_or_default();
+        let is_lost = |item: &&Value| item["kind"] == json!("lost_movements");
+        if items.iter().filter(is_lost).count() == 1 {
+            Ok(chain.cli(&["shop", "show", "S001"]).ok().stdout.clone())
+        } else {
+            Err(alerts)
+        }
+    })
+    .await;
+    assert!(
+        office.contains("are lost, count the shelf: 3 ("),
+        "{office}"
+    );
+    assert!(!office.contains("Every movement is kept"), "{office}");
+
+    // What is lost is not forgotten by a restart, and a person ends it.
+    shop.stop();
+    assert_eq!(shop.cli(&["doctor"]).code, 3);
+    shop.start();
+    shop.cli(&["doctor", "--counted"]);
+    let status = shop.cli(&["status"]).ok().stdout.clone();
+    assert!(status.contains("the shelf was counted"), "{status}");
+    assert!(!status.contains("every movement is kept"), "{status}");
+    until("the work item to end", || async {
+        let alerts = chain.cli(&["alert", "list"]).ok().stdout.clone();
+        if alerts.contains("lost_movements") {
+            Err(alerts)
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+}

@@ -10,7 +10,7 @@ use vitrina_host::say;
 use super::Ctx;
 use crate::core::now;
 use crate::ledger::source_change::{self, Changed};
-use crate::ledger::{Desk, ask, digest, numbers, state};
+use crate::ledger::{Desk, ask, digest, lost, numbers, state};
 use crate::{doctor, status, sync, words};
 
 /// How much is exchanged.
@@ -27,6 +27,14 @@ pub(super) struct VerifyArgs {
     /// Writes anew what is not as the movements say; the movements are never touched
     #[arg(long)]
     repair: bool,
+}
+
+/// What a person says first.
+#[derive(clap::Args)]
+pub(super) struct DoctorArgs {
+    /// The shelf was counted: what is known to be lost is named no more
+    #[arg(long)]
+    counted: bool,
 }
 
 #[derive(clap::Subcommand)]
@@ -113,7 +121,10 @@ pub(super) fn verify(ctx: &Ctx, args: &VerifyArgs, out: &mut Out) -> anyhow::Res
     Ok(if verified.ok { Exit::Done } else { Exit::Wrong })
 }
 
-pub(super) fn doctor(ctx: &Ctx, out: &mut Out) -> anyhow::Result<Exit> {
+pub(super) fn doctor(ctx: &Ctx, args: &DoctorArgs, out: &mut Out) -> anyhow::Result<Exit> {
+    if args.counted {
+        ctx.core.write_blocking(lost::set_counted)?;
+    }
     let findings = ctx.runtime.block_on(doctor::look(&ctx.core, out.lang()))?;
     let ok = findings.iter().all(|finding| finding.ok);
     if ctx.json {

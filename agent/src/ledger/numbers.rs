@@ -6,6 +6,7 @@ use vitrina_shared::{HubLife, ReplicaId, Seq, ShopId, TimeMs};
 
 use super::digest::Repairs;
 use super::hold::{self, Counts};
+use super::lost::{self, Lost};
 use super::replica::HighWater;
 use super::{LedgerError, digest, disagreement, guard, quarantine, replica, state};
 
@@ -56,6 +57,8 @@ pub(crate) struct Numbers {
     pub(crate) ready_to_open: bool,
     /// What was put right of the rows, and what could not be.
     pub(crate) repairs: Repairs,
+    /// What was recorded here and is not held.
+    pub(crate) lost: Vec<Lost>,
 }
 
 impl Numbers {
@@ -111,6 +114,7 @@ pub(crate) fn numbers(conn: &Connection) -> Result<Numbers, LedgerError> {
         doubt,
         ready_to_open: guard::is_ready(conn)?,
         repairs: digest::repairs(conn)?,
+        lost: lost::lost(conn)?,
     })
 }
 

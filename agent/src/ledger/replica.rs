@@ -10,7 +10,7 @@ use vitrina_host::sign::random_bytes;
 use vitrina_shared::decide::Shown;
 use vitrina_shared::{Chain, Position, ReplicaId, Seq, TimeMs, planted};
 
-use super::{LedgerError, int, uint};
+use super::{LedgerError, int, lost, uint};
 
 const HOME: &str = "SELECT current, doubt, file, path, machine FROM state";
 const SET_HOME: &str = "UPDATE state SET file = ?1, path = ?2, machine = ?3";
@@ -140,12 +140,16 @@ pub(super) fn greet(conn: &Connection, home: &Home, now: TimeMs) -> Result<Greet
         ))
     })?;
     conn.execute(SET_HOME, params![home.file, home.path, home.machine])?;
+    let is_above = above_ledger(conn, home.high_water)?;
+    if let Some(high_water) = home.high_water.filter(|_| is_above) {
+        lost::witness(conn, high_water)?;
+    }
     if current.is_none() {
         mint(conn, now)?;
         return Ok(Greeting::New);
     }
     let differs = |old: bool, new: bool, same: bool| old && new && !same;
-    let doubt = if above_ledger(conn, home.high_water)? {
+    let doubt = if is_above {
         Some(Doubt::HighWater)
     } else if differs(
         machine.is_some(),

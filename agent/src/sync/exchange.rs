@@ -240,6 +240,11 @@ impl Surroundings {
         if let Some(alert) = crate::ledger::digest::alert(conn)? {
             problems.insert(0, format!("books: {alert}"));
         }
+        for lost in crate::ledger::lost::lost(conn)? {
+            if lost.certain && !lost.counted {
+                problems.insert(0, lost.problem());
+            }
+        }
         Ok(HealthV1 {
             pending,
             quarantined: crate::ledger::quarantine::count_open(conn)?,

@@ -453,13 +453,32 @@ fn told(story: &Story, lang: Lang) -> Vec<String> {
         ..
     } = story;
     let mut lines = books(story, lang);
-    if replicas.len() > 1 {
-        let count = replicas.len();
+    let lost = health.problems.iter();
+    let lost: Vec<_> = lost
+        .filter_map(|problem| problem.strip_prefix("lost_movements: "))
+        .collect();
+    for found in &lost {
         lines.push(say!(
             lang,
-            "\nThe ledger was restored, copied or enrolled anew: it wrote under {count} names. Every movement is kept and counts once.",
-            "\nЖурнал восстанавливали, копировали или подключали заново: имён у него {count}. Каждое движение сохранено и учтено один раз."
+            "\nMovements that were recorded in the shop are known to have existed and are lost, count the shelf: {found}.",
+            "\nДвижения, которые были записаны в магазине, потеряны, пересчитайте полку: {found}."
         ));
+    }
+    if replicas.len() > 1 {
+        let count = replicas.len();
+        let mut told = say!(
+            lang,
+            "\nThe ledger was restored, copied or enrolled anew: it wrote under {count} names.",
+            "\nЖурнал восстанавливали, копировали или подключали заново: имён у него {count}."
+        );
+        if lost.is_empty() {
+            told.push_str(&say!(
+                lang,
+                " Every movement is kept and counts once.",
+                " Каждое движение сохранено и учтено один раз."
+            ));
+        }
+        lines.push(told);
         for row in replicas {
             let (name, movements) = (row.replica, row.movements);
             let [first, last] = [row.first_at, row.last_at].map(|at| when::rfc3339_ms(at.0));

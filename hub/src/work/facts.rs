@@ -19,6 +19,8 @@ use crate::store::{Asked, Conflict, DisagreementRow, Explained, Held, Known, Tra
 
 /// A shop says so of itself when two machines use its key.
 const TWO_MACHINES: &str = "two_machines";
+/// And when movements are lost that it had recorded; what follows says how many and which.
+const LOST_MOVEMENTS: &str = "lost_movements: ";
 
 /// A shop says so of the last file of which it took nothing.
 const FILES_REJECTED: &str = "files_rejected: ";
@@ -74,6 +76,14 @@ pub(super) fn of_shop(shop: &KnownShop, is_connected: bool, look: Look<'_>) -> V
     if let Some(file) = problems.find_map(|words| words.strip_prefix(FILES_REJECTED)) {
         let (cause, evidence) = (row.shop.as_str(), json!({ "file": file }));
         facts.push(fact(Kind::FilesRejected, cause, Some(&row.shop), evidence));
+    }
+    let problems = shop.health.problems.iter();
+    let lost: Vec<_> = problems
+        .filter_map(|told| told.strip_prefix(LOST_MOVEMENTS))
+        .collect();
+    if !lost.is_empty() {
+        let (cause, evidence) = (row.shop.as_str(), json!({ "found": lost.join(", ") }));
+        facts.push(fact(Kind::LostMovements, cause, Some(&row.shop), evidence));
     }
     if !is_connected && let Some(silent) = silence(shop, look) {
         facts.push(silent);

@@ -139,8 +139,8 @@ fn of_machines(kind: Kind, evidence: &Value, lang: Lang) -> String {
         ),
         Kind::FilesRejected => say!(
             lang,
-            "nothing was taken of a file, such as {}: vitrina-hub shop ask S doctor",
-            "из файла ничего не принято, например {}: vitrina-hub shop ask S doctor";
+            "nothing was taken of a file, such as {}; in the shop vitrina-agent doctor says why",
+            "из файла ничего не принято, например {}; причину в магазине назовёт vitrina-agent doctor";
             said("file")
         ),
         Kind::ShopFound => say!(
@@ -148,6 +148,12 @@ fn of_machines(kind: Kind, evidence: &Value, lang: Lang) -> String {
             "enrolled after the copy that the hub was restored from, and off the website: {}",
             "подключён после копии, из которой восстановлен хаб; на сайте его нет: {}";
             said("advice")
+        ),
+        Kind::LostMovements => say!(
+            lang,
+            "movements that were recorded in the shop are lost, count the shelf: {}",
+            "движения, записанные в магазине, потеряны, пересчитайте полку: {}";
+            said("found")
         ),
         Kind::WebhookDead => say!(
             lang,
