@@ -24,7 +24,9 @@ use crate::sync;
 
 /// How often the high-water file follows the ledger while sales go on.
 const HIGH_WATER_EVERY: Duration = Duration::from_secs(1);
-/// How often it is looked whether the ledger still is where we write it, and whether its disk has room.
+/// How often it is looked whether the ledger still is where we write it; each commit looks before it is answered.
+const PLACE_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked whether its disk has room.
 const WATCH_EVERY: Duration = Duration::from_mins(1);
 /// How long everything may take to come to its end; the whole stop is to last less than 5 s.
 const FAREWELL: Duration = Duration::from_secs(4);
@@ -56,7 +58,8 @@ pub(crate) enum DaemonError {
     Terminal(#[from] EnrolError),
     /// Somebody took the ledger away while it was open: what would be written now would be lost.
     #[error(
-        "the ledger's file was deleted or replaced while the agent ran: put it back and start again"
+        "the ledger's file was deleted or replaced while the agent ran, and no sale was taken since: put it back, or keep \
+        what lies there now, and start again: the hub brings back what it has"
     )]
     LedgerGone,
     /// The ledger's file is torn: what would be written now would make it worse.
@@ -122,6 +125,9 @@ impl Daemon {
         let signal = os::stop_signal().map_err(DaemonError::Signal)?;
         ready(address);
         let (inbox, ended) = live(&core, inbox, lang, signal).await?;
+        if let Err(error) = &ended {
+            tracing::error!("{error}");
+        }
         tracing::info!("the agent stops");
         stop.cancel();
         parts.close();
@@ -145,6 +151,8 @@ async fn live(
     signal: impl Future<Output = ()>,
 ) -> Result<(Inbox, Result<(), DaemonError>), DaemonError> {
     let mut watch = tokio::time::interval(WATCH_EVERY);
+    let mut place = tokio::time::interval(PLACE_EVERY);
+    let gone = || (!core.ledger().db().is_in_place()).then_some(DaemonError::LedgerGone);
     let ledger = core.ledger().clone();
     // Beside the first sales: a large ledger takes some seconds.
     let mut pages = tokio::task::spawn_blocking(move || ledger.db().check_blocking(Check::Full));
@@ -152,12 +160,11 @@ async fn live(
     let mut signal = std::pin::pin!(signal);
     loop {
         tokio::select! {
-            () = &mut signal => return Ok((inbox, Ok(()))),
+            () = &mut signal => return Ok((inbox, gone().map_or(Ok(()), Err))),
+            _ = place.tick() => if let Some(error) = gone() {
+                return Ok((inbox, Err(error)));
+            },
             _ = watch.tick() => {
-                if !core.ledger().db().is_in_place() {
-                    tracing::error!("the ledger's file is gone: the agent stops before it takes a sale that would be lost");
-                    return Ok((inbox, Err(DaemonError::LedgerGone)));
-                }
                 let data = core.folder().path().to_path_buf();
                 tokio::task::spawn_blocking(move || room::make_and_say(&data));
             }

@@ -677,3 +677,41 @@ async fn sales_that_neither_ledger_nor_hub_has_are_named_until_the_shelf_is_coun
     })
     .await;
 }
+
+#[tokio::test]
+async fn no_sale_is_acknowledged_into_a_ledger_that_was_replaced() {
+    let chain = Chain::start();
+    let mut shop = chain.shop("S001", &[]);
+    shop.open(&chain, &format!("barcode;qty\n{RING};50\n"))
+        .await;
+    shop.stop();
+    let monday = chain.path("monday");
+    copy_folder(&shop.data, &monday);
+    shop.start();
+    shop.sell("tuesday", RING).await;
+    chain.on_hand(RING, 49).await;
+    shop.link.cut();
+
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(shop.data.join(format!("ledger.sqlite3{ending}")));
+    }
+    std::fs::copy(
+        monday.join("ledger.sqlite3"),
+        shop.data.join("ledger.sqlite3"),
+    )
+    .expect("a copy");
+    let sale = json!({"type": "sale", "barcode": RING, "qty": 1});
+    let refused = shop.book("into nowhere", sale).await;
+    assert!(refused.status.is_server_error(), "{refused:?}");
+    let agent = shop.agent.take().expect("an agent");
+    assert_eq!(agent.stop(), 1);
+    let log = vitrina_tests::process::logged(&shop.data);
+    assert!(log.contains("was deleted or replaced"), "{log}");
+
+    shop.link.mend();
+    shop.start();
+    shop.sell("into nowhere", RING).await;
+    chain.on_hand(RING, 48).await;
+    chain.level_with(&shop).await;
+    assert_eq!(shop.cli(&["verify"]).code, 0);
+}

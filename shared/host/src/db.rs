@@ -135,7 +135,7 @@ impl Db {
         let shared = Arc::new(Shared::new(settings.urgent_max, settings.background_max));
         let readers = Arc::new(Readers::new(settings.clone()));
         let writer = writer::Writer::new(
-            conn,
+            (conn, opened.file),
             settings.clone(),
             Arc::clone(&shared),
             Arc::clone(&readers),
@@ -323,12 +323,9 @@ impl Db {
     }
 
     /// Whether the file at our path still is the one we write into. When it was deleted or replaced, what we write is
-    /// lost with the last handle: stop taking sales.
+    /// lost with the last handle. Every commit looks too, and is answered with an error then.
     pub fn is_in_place(&self) -> bool {
-        match self.handle.opened.file {
-            Some(file) => FileId::at(self.path()).is_ok_and(|now| now == file),
-            None => true,
-        }
+        open::is_in_place(&self.handle.settings, self.handle.opened.file)
     }
 
     /// Writes a consistent copy to `target`, beside all reads and writes: checked, flushed, then renamed into place

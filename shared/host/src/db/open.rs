@@ -69,6 +69,11 @@ pub(super) fn open(settings: &Settings, steps: &[Step]) -> Result<(Connection, O
     Ok((conn, opened))
 }
 
+/// Whether the file at the path still is `file`, the one that was opened; a database in a VFS of its own has none.
+pub(super) fn is_in_place(settings: &Settings, file: Option<FileId>) -> bool {
+    file.is_none_or(|file| FileId::at(&settings.path).is_ok_and(|now| now == file))
+}
+
 /// Opens a further connection that may write; the file must be there.
 pub(super) fn reopen(settings: &Settings) -> Result<Connection, OpenError> {
     connect(settings)

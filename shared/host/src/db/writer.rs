@@ -14,6 +14,7 @@ use super::open;
 use super::queue::{Job, Next, Shared};
 use super::readers::Readers;
 use super::{BUSY_CACHE_KIB, Settings};
+use crate::os::FileId;
 
 /// How many writes share a commit at most.
 const GROUP_MAX: usize = 256;
@@ -73,6 +74,8 @@ pub(super) struct Writer {
     /// One that is not to be trusted, until the next one is open.
     lost: Option<Connection>,
     settings: Settings,
+    /// The file that was opened.
+    file: Option<FileId>,
     shared: Arc<Shared>,
     readers: Arc<Readers>,
     before_commit: Option<BeforeCommit>,
@@ -100,7 +103,7 @@ enum Ran {
 
 impl Writer {
     pub(super) fn new(
-        mut conn: Connection,
+        (mut conn, file): (Connection, Option<FileId>),
         settings: Settings,
         shared: Arc<Shared>,
         readers: Arc<Readers>,
@@ -116,6 +119,7 @@ impl Writer {
             conn: Some(conn),
             lost: None,
             settings,
+            file,
             shared,
             readers,
             before_commit: hooks.before_commit,
@@ -138,15 +142,21 @@ impl Writer {
                 Next::Stop => break,
             }
         }
+        let is_in_place = self.is_in_place();
         self.follower.close();
         self.checkpointer.close();
         let conn = match (self.conn.take(), &self.lost) {
-            (None, Some(_)) => open::reopen(&self.settings).ok(),
+            (None, Some(_)) if is_in_place => open::reopen(&self.settings).ok(),
             (conn, _) => conn,
         };
         self.lost = None;
         if let Some(conn) = conn {
-            let _ = empty_wal(&conn);
+            if is_in_place {
+                let _ = empty_wal(&conn);
+            } else {
+                // The log of that name belongs to another file: it is not to be deleted on the way out.
+                let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            }
             if let Err((_, error)) = conn.close() {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -192,7 +202,15 @@ impl Writer {
             changes: conn.total_changes() - rows_before,
             number: self.groups,
         };
-        match self.commit(&conn, &group) {
+        let committed = self.commit(&conn, &group);
+        match committed {
+            // What is in a file that is gone is not said to be kept. The connection stays: behind the path lies another
+            // file now, or none.
+            Ok(()) if !self.is_in_place() => {
+                self.put_back(conn, false);
+                let error = Arc::new(gone());
+                refuse_all(kept, || DbError::Commit(Arc::clone(&error)));
+            }
             Ok(()) => {
                 self.follower.follow(kept, group);
                 if self.checkpointer.follow(&conn) {
@@ -220,10 +238,17 @@ impl Writer {
         execute(conn, COMMIT)
     }
 
+    fn is_in_place(&self) -> bool {
+        open::is_in_place(&self.settings, self.file)
+    }
+
     /// The connection, opened again if it was lost.
     fn connection(&mut self) -> Result<Connection, DbError> {
         if let Some(conn) = self.conn.take() {
             return Ok(conn);
+        }
+        if !self.is_in_place() {
+            return Err(DbError::Commit(Arc::new(gone())));
         }
         self.is_wide = false;
         let mut conn =
@@ -327,6 +352,13 @@ fn run_job(conn: &Connection, mut job: Box<dyn Job>, is_first: bool) -> Ran {
 fn lost(conn: &Connection, job: Box<dyn Job>) -> Ran {
     let _ = execute(conn, ROLLBACK);
     Ran::AllLost(job)
+}
+
+/// What a commit into a file that is not there any more comes to: what a failing disk gives.
+fn gone() -> rusqlite::Error {
+    let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+    let words = "the database's file was deleted or replaced while it was open";
+    rusqlite::Error::SqliteFailure(error, Some(words.to_owned()))
 }
 
 pub(super) fn refuse_all(jobs: Vec<Box<dyn Job>>, error: impl Fn() -> DbError) {
