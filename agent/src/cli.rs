@@ -30,7 +30,7 @@ use vitrina_host::say;
 use vitrina_shared::money::{Money, parse_amount};
 
 use crate::config::Config;
-use crate::core::Core;
+use crate::core::{Core, CoreError};
 use crate::enrol::EnrolError;
 use crate::local_api::problem::Problem;
 use crate::local_api::request::Price;
@@ -149,7 +149,7 @@ pub fn main() -> ExitCode {
     let mut out = Out::console(Lang::chosen(None).unwrap_or(Lang::En));
     let exit = match start(&cli, &mut out) {
         Ok(exit) => exit,
-        Err(error) => explain(&error, &mut out),
+        Err(error) => explain(&cli.verb, &error, &mut out),
     };
     match out.finish() {
         Ok(()) | Err(OutError::Gone) => exit.into(),
@@ -158,11 +158,15 @@ pub fn main() -> ExitCode {
 }
 
 /// Says what went wrong and which exit code that is.
-fn explain(error: &anyhow::Error, out: &mut Out) -> Exit {
+fn explain(verb: &Verb, error: &anyhow::Error, out: &mut Out) -> Exit {
     if let Some(OutError::Gone) = error.downcast_ref() {
         return Exit::Done;
     }
     out.error_as(error.as_ref(), words::said);
+    let is_ill = matches!(error.downcast_ref(), Some(CoreError::Gone { .. }));
+    if is_ill && matches!(verb, Verb::Verify(_) | Verb::Doctor(_)) {
+        return Exit::Wrong;
+    }
     let is_usage = error.is::<Usage>()
         || error
             .downcast_ref::<ConfigError>()
@@ -251,7 +255,10 @@ fn alone(
     out: &mut Out,
 ) -> anyhow::Result<Exit> {
     let runtime = runtime()?;
-    let core = Core::open(folder)?;
+    let core = match &cli.verb {
+        Verb::Enrol(_) => Core::open_to_enrol(folder)?,
+        _ => Core::open(folder)?,
+    };
     let ctx = Ctx {
         core: core.clone(),
         request,
@@ -296,7 +303,7 @@ fn beside(core: Core) -> control::Handler {
         };
         match command(&ctx, &cli.verb, out) {
             Ok(exit) => exit,
-            Err(error) => explain(&error, out),
+            Err(error) => explain(&cli.verb, &error, out),
         }
     })
 }

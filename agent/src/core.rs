@@ -16,7 +16,7 @@ use vitrina_host::sign::{self, SignError};
 use vitrina_shared::TimeMs;
 
 use crate::config::Config;
-use crate::identity::{Identity, IdentityError};
+use crate::identity::{HUB, Identity, IdentityError};
 use crate::ledger::{Greeting, HighWater, Home, Ledger, LedgerError, numbers, state};
 use crate::situation::Situation;
 
@@ -55,6 +55,16 @@ pub(crate) enum CoreError {
     /// A folder cannot be made.
     #[error("cannot make the folders of the agent")]
     Folder(#[from] OsError),
+    /// The folder was enrolled or written in before, and its ledger is not there. Nothing was made.
+    #[error(
+        "the ledger {} is gone: restore it from a copy, or vitrina-hub shop recode SHOP and vitrina-agent enrol --hub URL \
+        --code CODE: the hub has what was delivered",
+        path.display()
+    )]
+    Gone {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// There is no randomness to name this start of the program by.
     #[error("no random bytes")]
     Random(#[from] SignError),
@@ -90,7 +100,22 @@ impl Core {
     ///
     /// [`CoreError`].
     pub(crate) fn open(folder: DataFolder) -> Result<Self, CoreError> {
+        let path = folder.join(LEDGER);
+        let is_there = |name| std::fs::symlink_metadata(folder.join(name)).is_ok();
+        if !is_there(LEDGER) && (is_there(HUB) || is_there(HIGH_WATER)) {
+            return Err(CoreError::Gone { path });
+        }
         Self::open_on(folder, None)
+    }
+
+    /// As [`Self::open`], to enrol: what an earlier enrolment left need not be whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub(crate) fn open_to_enrol(folder: DataFolder) -> Result<Self, CoreError> {
+        let identity = Identity::load(&folder).unwrap_or_default();
+        Self::open_as(folder, None, |_| Ok(identity))
     }
 
     /// As [`Self::open`], with the ledger on the disk of this SQLite VFS.
@@ -99,6 +124,14 @@ impl Core {
     ///
     /// As [`Self::open`].
     pub(crate) fn open_on(folder: DataFolder, vfs: Option<Vfs>) -> Result<Self, CoreError> {
+        Self::open_as(folder, vfs, Identity::load)
+    }
+
+    fn open_as(
+        folder: DataFolder,
+        vfs: Option<Vfs>,
+        identity: impl FnOnce(&DataFolder) -> Result<Option<Identity>, IdentityError>,
+    ) -> Result<Self, CoreError> {
         let config = Config::load(&folder)?;
         let path = folder.join(LEDGER);
         let home = Home {
@@ -115,7 +148,7 @@ impl Core {
             ..Settings::new(path)
         };
         let (ledger, greeting) = Ledger::open(settings, &home, now())?;
-        let identity = Identity::load(&folder)?.map(Arc::new);
+        let identity = identity(&folder)?.map(Arc::new);
         let inner = Inner {
             folder,
             boot: sign::random_bytes()?,

@@ -14,7 +14,7 @@ use crate::hub_client::{HubError, Line};
 /// The device's Ed25519 key; never leaves the machine.
 const DEVICE_KEY: &str = "device.key";
 /// What the enrolment brought.
-const HUB: &str = "hub.json";
+pub(crate) const HUB: &str = "hub.json";
 /// The first terminal's token.
 pub(crate) const TERMINAL_TOKEN: &str = "terminal.token";
 

@@ -715,3 +715,39 @@ async fn no_sale_is_acknowledged_into_a_ledger_that_was_replaced() {
     chain.level_with(&shop).await;
     assert_eq!(shop.cli(&["verify"]).code, 0);
 }
+
+#[tokio::test]
+async fn a_ledger_that_is_gone_is_named_and_none_is_made_until_the_shop_enrols_anew() {
+    let chain = Chain::start();
+    let mut shop = chain.shop("S001", &[]);
+    shop.open(&chain, &format!("barcode;qty\n{RING};50\n"))
+        .await;
+    shop.stop();
+    let ledger = shop.data.join("ledger.sqlite3");
+    std::fs::rename(&ledger, chain.path("away")).expect("moved away");
+
+    for (args, code) in [
+        (&["doctor"][..], 3),
+        (&["verify"][..], 3),
+        (&["run", "--listen", "127.0.0.1:0"][..], 1),
+    ] {
+        let said = shop.cli(args);
+        assert_eq!(said.code, code, "{said:?}");
+        assert!(said.stderr.contains("is gone: restore it"), "{said:?}");
+        assert!(said.stderr.contains("shop recode"), "{said:?}");
+        assert!(!ledger.exists());
+    }
+
+    enrol_anew(&chain, &shop);
+    shop.start();
+    shop.sell("anew", RING).await;
+    chain.on_hand(RING, 49).await;
+}
+
+/// A new code, on the same folder.
+fn enrol_anew(chain: &Chain, shop: &Shop) {
+    let code = chain.cli(&["shop", "recode", "S001", "--json"]).ok().json();
+    let code = code["code"].as_str().expect("a code").to_owned();
+    shop.cli(&["enrol", "--hub", &shop.link.url, "--code", &code])
+        .ok();
+}
