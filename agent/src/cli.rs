@@ -24,6 +24,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use vitrina_host::commands::{self, CompletionShell, VERSION};
 use vitrina_host::config::{ConfigError, DataArgs, DataFolder, Program};
 use vitrina_host::control::{self, ControlRequest, Place};
+use vitrina_host::db;
 use vitrina_host::log::{self, LogArgs, LogOf};
 use vitrina_host::output::{Exit, Lang, Out, OutError};
 use vitrina_host::say;
@@ -162,8 +163,18 @@ fn explain(verb: &Verb, error: &anyhow::Error, out: &mut Out) -> Exit {
     if let Some(OutError::Gone) = error.downcast_ref() {
         return Exit::Done;
     }
-    out.error_as(error.as_ref(), words::said);
-    let is_ill = matches!(error.downcast_ref(), Some(CoreError::Gone { .. }));
+    let is_damage = db::is_damage(error.as_ref());
+    if is_damage {
+        out.note(say!(
+            out.lang(),
+            "the ledger is damaged: vitrina-agent frames export FILE first, it saves what was not sent; then restore a copy, or move the ledger away and enrol anew (vitrina-hub shop recode SHOP)",
+            "журнал повреждён: сначала vitrina-agent frames export ФАЙЛ, так сохранится неотправленное; затем верните копию или уберите журнал и подключите агента заново (vitrina-hub shop recode МАГАЗИН)"
+        ));
+    } else {
+        out.error_as(error.as_ref(), words::said);
+    }
+    let is_ill = is_damage
+        || matches!(error.downcast_ref(), Some(CoreError::Gone { .. }));
     if is_ill && matches!(verb, Verb::Verify(_) | Verb::Doctor(_)) {
         return Exit::Wrong;
     }

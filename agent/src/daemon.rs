@@ -64,8 +64,8 @@ pub(crate) enum DaemonError {
     LedgerGone,
     /// The ledger's file is torn: what would be written now would make it worse.
     #[error(
-        "the ledger is damaged: {first}; restore it from a copy, or move it away and enrol anew: the hub has what was \
-        delivered"
+        "the ledger is damaged: {first}; vitrina-agent frames export FILE saves what was not sent; then restore a copy, or \
+        move the ledger away and enrol anew (vitrina-hub shop recode SHOP)"
     )]
     LedgerDamaged {
         /// The first thing that SQLite found.

@@ -26,6 +26,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use vitrina_host::commands::{self, CompletionShell, VERSION};
 use vitrina_host::config::{self, ConfigError, DataArgs, DataFolder, Program};
 use vitrina_host::control::{self, ControlRequest, Place, absolute_from};
+use vitrina_host::db;
 use vitrina_host::log::{self, LogArgs, LogOf};
 use vitrina_host::output::{Exit, Lang, Out, OutError};
 use vitrina_host::say;
@@ -184,22 +185,40 @@ pub fn main() -> ExitCode {
     };
     let lang = Lang::chosen(None).unwrap_or(Lang::En);
     let mut out = Out::console(lang);
+    let damaged = of_damage(&cli.verb);
     let outcome = run(cli, &mut out);
-    let exit = report(outcome, &mut out);
+    let exit = report(outcome, damaged, &mut out);
     match out.finish() {
         Ok(()) | Err(OutError::Gone) => exit.into(),
         Err(_) => Exit::Failed.into(),
     }
 }
 
+/// With which code a command ends on a damaged database; none where the damaged one may be a copy.
+fn of_damage(verb: &Verb) -> Option<Exit> {
+    match verb {
+        Verb::Restore(_) => None,
+        Verb::Verify(_) => Some(Exit::Wrong),
+        _ => Some(Exit::Failed),
+    }
+}
+
 /// Tells what went wrong, and with which code to end.
-fn report(outcome: anyhow::Result<Exit>, out: &mut Out) -> Exit {
+fn report(outcome: anyhow::Result<Exit>, damaged: Option<Exit>, out: &mut Out) -> Exit {
     let error = match outcome {
         Ok(exit) => return exit,
         Err(error) => error,
     };
     if matches!(error.downcast_ref::<OutError>(), Some(OutError::Gone)) {
         return Exit::Done;
+    }
+    if let (Some(exit), true) = (damaged, db::is_damage(error.as_ref())) {
+        out.note(say!(
+            out.lang(),
+            "the hub's database is damaged: stop the hub and restore a backup (vitrina-hub restore FILE); the shops refill it",
+            "база хаба повреждена: остановите хаб и верните копию (vitrina-hub restore ФАЙЛ); магазины дополнят её"
+        ));
+        return exit;
     }
     out.error(error.as_ref());
     let is_usage = error.is::<Usage>()
@@ -297,6 +316,7 @@ fn answer(core: &Arc<Core>, request: &ControlRequest, out: &mut Out) -> Exit {
             return Exit::Usage;
         }
     };
+    let damaged = of_damage(&cli.verb);
     let outcome = {
         let context = Context {
             core,
@@ -306,7 +326,7 @@ fn answer(core: &Arc<Core>, request: &ControlRequest, out: &mut Out) -> Exit {
         };
         tokio::runtime::Handle::current().block_on(dispatch(cli.verb, context))
     };
-    report(outcome, out)
+    report(outcome, damaged, out)
 }
 
 async fn dispatch(verb: Verb, context: Context<'_>) -> anyhow::Result<Exit> {

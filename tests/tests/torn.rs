@@ -65,3 +65,50 @@ async fn an_agent_that_starts_on_a_torn_ledger_names_the_damage_and_stops() {
     assert!(said.contains("movement_id"), "{said}");
     assert_eq!(shop.cli(&["verify"]).code, 3);
 }
+
+/// Writes over the root page of a table or an index.
+fn tear(database: &std::path::Path, name: &str) {
+    let conn = Connection::open(database).expect("a database");
+    let page: u32 = conn
+        .query_row(
+            "SELECT rootpage FROM sqlite_schema WHERE name = ?1",
+            [name],
+            |row| row.get(0),
+        )
+        .expect("it is there");
+    drop(conn);
+    let file = std::fs::File::options()
+        .write(true)
+        .open(database)
+        .expect("a file");
+    file.write_all_at(&[0xa5; 4_096], u64::from(page - 1) * 4_096)
+        .expect("written");
+}
+
+#[tokio::test]
+async fn a_damaged_page_is_named_in_one_sentence_with_the_cure() {
+    let mut chain = Chain::start();
+    let mut shop = chain.shop("S001", &[]);
+    shop.open(&chain, &format!("barcode;qty\n{RING};10\n"))
+        .await;
+    shop.stop();
+    chain.stop_hub();
+    tear(&shop.data.join("ledger.sqlite3"), "state");
+    tear(&chain.data().join("hub.sqlite3"), "movement");
+
+    for (args, code) in [
+        (&["verify"][..], 3),
+        (&["verify", "--repair"][..], 3),
+        (&["doctor"][..], 3),
+        (&["status"][..], 1),
+        (&["run", "--listen", "127.0.0.1:0"][..], 1),
+    ] {
+        let said = shop.cli(args);
+        assert_eq!(said.code, code, "{args:?} {said:?}");
+        assert!(said.stderr.contains("frames export FILE"), "{said:?}");
+        assert!(!said.stderr.contains("malformed"), "{said:?}");
+    }
+    let said = chain.cli(&["verify", "--repair"]);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.stderr.contains("restore a backup"), "{said:?}");
+}

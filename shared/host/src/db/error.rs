@@ -1,5 +1,6 @@
 //! What can go wrong with the database.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -67,13 +68,7 @@ impl DbError {
 
     /// Whether SQLite found the file to be damaged.
     pub fn is_damage(&self) -> bool {
-        let Self::Sqlite(error) = self else {
-            return false;
-        };
-        matches!(
-            error.sqlite_error_code(),
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-        )
+        is_damage(self)
     }
 
     /// Whether the same write or read may succeed later without anybody acting.
@@ -86,6 +81,17 @@ impl DbError {
             Self::Panicked | Self::AfterCommit | Self::Closed | Self::DamagedCopy { .. } => false,
         }
     }
+}
+
+/// Whether an error, or one of its causes, is that SQLite found the file to be damaged.
+pub fn is_damage(error: &(dyn Error + 'static)) -> bool {
+    let shared = error.downcast_ref::<Arc<rusqlite::Error>>();
+    let own = error.downcast_ref().or(shared.map(|error| &**error));
+    let code = own.and_then(rusqlite::Error::sqlite_error_code);
+    matches!(
+        code,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    ) || error.source().is_some_and(is_damage)
 }
 
 /// Whether SQLite found no room on the disk.
