@@ -174,7 +174,10 @@ fn explain(verb: &Verb, error: &anyhow::Error, out: &mut Out) -> Exit {
         out.error_as(error.as_ref(), words::said);
     }
     let is_ill = is_damage
-        || matches!(error.downcast_ref(), Some(CoreError::Gone { .. }));
+        || matches!(
+            error.downcast_ref(),
+            Some(CoreError::Gone { .. } | CoreError::Identity(_))
+        );
     if is_ill && matches!(verb, Verb::Verify(_) | Verb::Doctor(_)) {
         return Exit::Wrong;
     }

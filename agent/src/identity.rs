@@ -38,6 +38,12 @@ pub(crate) enum IdentityError {
         source: serde_json::Error,
     },
     /// The device key is missing or damaged: enrol again.
+    #[error(
+        "the device key is missing or damaged: vitrina-hub shop recode SHOP, then vitrina-agent enrol --hub URL --code \
+        CODE makes a new one; every movement stays"
+    )]
+    NoKey(#[source] SignError),
+    /// There is no randomness, or the key cannot be kept or used.
     #[error("the device key cannot be used")]
     Key(#[from] SignError),
     /// A file cannot be written.
@@ -85,7 +91,7 @@ impl Identity {
         };
         let enrolment = serde_json::from_slice(&text)
             .map_err(|source| IdentityError::Damaged { path, source })?;
-        let key = KeyPair::load(&folder.join(DEVICE_KEY))?;
+        let key = KeyPair::load(&folder.join(DEVICE_KEY)).map_err(IdentityError::NoKey)?;
         Ok(Some(Self { enrolment, key }))
     }
 
@@ -148,10 +154,10 @@ pub(crate) fn authority(config: &Config, folder: &DataFolder) -> Result<Option<S
 /// [`IdentityError::Key`].
 pub(crate) fn device_key(folder: &DataFolder) -> Result<KeyPair, IdentityError> {
     let path = folder.join(DEVICE_KEY);
-    Ok(if path.exists() {
-        KeyPair::load(&path)?
-    } else {
-        KeyPair::generate(&path)?
+    Ok(match KeyPair::load(&path) {
+        Err(SignError::NotAKey { .. }) => KeyPair::generate(&path)?,
+        Err(_) if !path.exists() => KeyPair::generate(&path)?,
+        key => key?,
     })
 }
 

@@ -744,6 +744,29 @@ async fn a_ledger_that_is_gone_is_named_and_none_is_made_until_the_shop_enrols_a
     chain.on_hand(RING, 49).await;
 }
 
+#[tokio::test]
+async fn a_device_key_that_is_gone_is_made_anew_by_an_enrolment_and_every_movement_stays() {
+    let chain = Chain::start();
+    let mut shop = chain.shop("S001", &[]);
+    shop.open(&chain, &format!("barcode;qty\n{RING};50\n"))
+        .await;
+    shop.stop();
+    std::fs::remove_file(shop.data.join("device.key")).expect("it was there");
+
+    for (verb, code) in [("status", 1), ("doctor", 3)] {
+        let said = shop.cli(&[verb]);
+        assert_eq!(said.code, code, "{said:?}");
+        assert!(said.stderr.contains("shop recode"), "{said:?}");
+    }
+
+    enrol_anew(&chain, &shop);
+    shop.start();
+    shop.sell("with another key", RING).await;
+    chain.on_hand(RING, 49).await;
+    chain.level_with(&shop).await;
+    assert_eq!(shop.cli(&["verify"]).code, 0);
+}
+
 /// A new code, on the same folder.
 fn enrol_anew(chain: &Chain, shop: &Shop) {
     let code = chain.cli(&["shop", "recode", "S001", "--json"]).ok().json();
