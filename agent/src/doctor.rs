@@ -12,10 +12,11 @@ use vitrina_host::say;
 use crate::core::{Core, now};
 use crate::inbox;
 use crate::ledger::LedgerError;
+use crate::ledger::lost::Lost;
 use crate::ledger::numbers::{self, Numbers};
 use crate::ledger::query::{self, BelowZero};
 use crate::situation::in_words;
-use crate::status;
+use crate::status::{self, Status};
 
 /// A clock that is further off makes certificates fail and reports lie.
 const SKEW_MS: i64 = 60_000;
@@ -286,13 +287,9 @@ fn numbers_differ(alert: Option<&String>, lang: Lang) -> Vec<Finding> {
     alert.map(finding).into_iter().collect()
 }
 
-/// What waits for a person: none of it is a fault of the program.
-fn books(core: &Core, lang: Lang) -> Result<Vec<Finding>, LedgerError> {
-    let status = status::of(core)?;
-    let below = core.read(query::below_zero)?;
-    let mut findings = numbers_differ(status.books.as_ref(), lang);
-    let open = status.lost.iter().filter(|lost| !lost.counted);
-    findings.extend(open.map(|lost| {
+/// What was recorded here and is nowhere any more.
+fn lost(status: &Status, lang: Lang) -> Vec<Finding> {
+    let finding = |lost: &Lost| {
         let advice = if lost.certain {
             say!(
                 lang,
@@ -307,7 +304,17 @@ fn books(core: &Core, lang: Lang) -> Result<Vec<Finding>, LedgerError> {
             )
         };
         Finding::ill("lost", status::lost_in_words(lost, lang), advice)
-    }));
+    };
+    let open = status.lost.iter().filter(|lost| !lost.counted);
+    open.map(finding).collect()
+}
+
+/// What waits for a person: none of it is a fault of the program.
+fn books(core: &Core, lang: Lang) -> Result<Vec<Finding>, LedgerError> {
+    let status = status::of(core)?;
+    let below = core.read(query::below_zero)?;
+    let mut findings = numbers_differ(status.books.as_ref(), lang);
+    findings.extend(lost(&status, lang));
     let rejected = inbox::rejected_whole(&core.folder().join("rejected"));
     if let Some(last) = rejected.last() {
         let count = rejected.len();

@@ -197,36 +197,10 @@ impl Status {
         }
     }
 
-    /// The same as lines for people: name and value.
-    pub(crate) fn rows(&self, lang: Lang) -> Vec<[String; 2]> {
-        let none = || "–".to_owned();
+    /// What happened to the ledger, where it is out of the ordinary.
+    fn history(&self, lang: Lang) -> Vec<[String; 2]> {
         let row = |name: &str, value: String| [name.to_owned(), value];
-        let optional =
-            |name: &str, value: &Option<String>| row(name, value.clone().unwrap_or_else(none));
-        let mut rows = vec![
-            optional("shop", &self.shop),
-            row("hub", self.hub.word().to_owned()),
-            row("pending", self.pending.to_string()),
-            optional("last_exchange_at", &self.last_exchange_at),
-            row("source", self.source_in_words(lang)),
-            row("source_as_of", self.source_as_of_in_words(lang)),
-            optional("opened_at", &self.opened_at),
-            row("quarantined", self.quarantined.to_string()),
-            row("disagreements", self.disagreements.to_string()),
-            row("holds_requested", self.holds_requested.to_string()),
-            row("holds_confirmed", self.holds_confirmed.to_string()),
-            row("questions", self.questions.to_string()),
-            optional("replica", &self.replica),
-            row("replicas", self.replicas.to_string()),
-            row("seq", self.seq.to_string()),
-            row("acked_seq", self.acked_seq.to_string()),
-            row("version", self.version.to_owned()),
-        ];
-        rows.extend(
-            self.hub
-                .detail()
-                .map(|detail| row("hub_detail", words::said(lang, detail).into_owned())),
-        );
+        let mut rows = Vec::new();
         rows.extend(self.doubt.clone().map(|doubt| row("doubt", doubt)));
         rows.extend(
             self.lost
@@ -259,6 +233,40 @@ impl Status {
             }
             rows.push(row("history", told));
         }
+        rows
+    }
+
+    /// The same as lines for people: name and value.
+    pub(crate) fn rows(&self, lang: Lang) -> Vec<[String; 2]> {
+        let none = || "–".to_owned();
+        let row = |name: &str, value: String| [name.to_owned(), value];
+        let optional =
+            |name: &str, value: &Option<String>| row(name, value.clone().unwrap_or_else(none));
+        let mut rows = vec![
+            optional("shop", &self.shop),
+            row("hub", self.hub.word().to_owned()),
+            row("pending", self.pending.to_string()),
+            optional("last_exchange_at", &self.last_exchange_at),
+            row("source", self.source_in_words(lang)),
+            row("source_as_of", self.source_as_of_in_words(lang)),
+            optional("opened_at", &self.opened_at),
+            row("quarantined", self.quarantined.to_string()),
+            row("disagreements", self.disagreements.to_string()),
+            row("holds_requested", self.holds_requested.to_string()),
+            row("holds_confirmed", self.holds_confirmed.to_string()),
+            row("questions", self.questions.to_string()),
+            optional("replica", &self.replica),
+            row("replicas", self.replicas.to_string()),
+            row("seq", self.seq.to_string()),
+            row("acked_seq", self.acked_seq.to_string()),
+            row("version", self.version.to_owned()),
+        ];
+        rows.extend(
+            self.hub
+                .detail()
+                .map(|detail| row("hub_detail", words::said(lang, detail).into_owned())),
+        );
+        rows.extend(self.history(lang));
         rows.extend(self.waiting.iter().map(|file| {
             row(
                 "waiting",
