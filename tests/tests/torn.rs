@@ -112,3 +112,21 @@ async fn a_damaged_page_is_named_in_one_sentence_with_the_cure() {
     assert_eq!(said.code, 3, "{said:?}");
     assert!(said.stderr.contains("restore a backup"), "{said:?}");
 }
+
+#[tokio::test]
+async fn what_was_not_sent_comes_on_a_stick_from_a_ledger_whose_totals_are_torn() {
+    let chain = Chain::start();
+    let mut shop = chain.shop("S001", &[]);
+    shop.open(&chain, &format!("barcode;qty\n{RING};10\n"))
+        .await;
+    shop.link.cut();
+    shop.sell("not sent", RING).await;
+    shop.stop();
+    tear(&shop.data.join("ledger.sqlite3"), "total");
+    let stick = chain.path("stick").display().to_string();
+
+    shop.cli(&["frames", "export", &stick]).ok();
+
+    chain.cli(&["frames", "import", &stick]).ok();
+    chain.on_hand(RING, 9).await;
+}

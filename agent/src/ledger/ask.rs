@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, params};
+use vitrina_host::db::is_damage;
 use vitrina_shared::delta::{Delta, Entry, MAX_DELTA_MOVEMENTS, RowTotal};
 use vitrina_shared::hold::Leg;
 use vitrina_shared::wire::v1::{DisagreementV1, QuarantinedV1, TransfersV1};
@@ -326,17 +327,24 @@ fn totals_at(
     touched
         .keys()
         .map(|(barcode, condition)| {
-            let now = log::total(conn, barcode, *condition, held.no)?;
-            let later = if last == held.head.seq {
-                Total::default()
-            } else {
-                let key = params![barcode.as_str(), condition.number(), held.no, int(last.0)];
+            let mut sum_after = |seq: Seq| {
+                let key = params![barcode.as_str(), condition.number(), held.no, int(seq.0)];
                 after.query_row(key, |row| {
                     Ok(Total {
                         p: uint(row.get(0)?),
                         n: uint(row.get(1)?),
                     })
-                })?
+                })
+            };
+            let now = match log::total(conn, barcode, *condition, held.no) {
+                // The log is whole: what it brings must not wait for the table beside it.
+                Err(error) if is_damage(&error) => sum_after(Seq(0))?,
+                now => now?,
+            };
+            let later = if last == held.head.seq {
+                Total::default()
+            } else {
+                sum_after(last)?
             };
             let less = |now: u64, later: u64| {
                 now.checked_sub(later)
