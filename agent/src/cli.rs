@@ -171,6 +171,13 @@ fn explain(verb: &Verb, error: &anyhow::Error, out: &mut Out) -> Exit {
             "журнал повреждён: сначала vitrina-agent frames export ФАЙЛ, так сохранится неотправленное; затем верните копию или уберите журнал и подключите агента заново (vitrina-hub shop recode МАГАЗИН)"
         ));
     } else {
+        if db::is_without_room(error.as_ref()) {
+            out.note(say!(
+                out.lang(),
+                "there is no room on the disk: make some and start again",
+                "на диске нет места: освободите его и запустите снова"
+            ));
+        }
         out.error_as(error.as_ref(), words::said);
     }
     let is_ill = is_damage

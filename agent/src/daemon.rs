@@ -19,7 +19,7 @@ use crate::core::{Core, CoreError};
 use crate::enrol::{self, EnrolError};
 use crate::inbox::Inbox;
 use crate::local_api::{self, Gate};
-use crate::situation::in_words;
+use crate::situation::{HubState, in_words};
 use crate::sync;
 
 /// How often the high-water file follows the ledger while sales go on.
@@ -118,6 +118,7 @@ impl Daemon {
         let limits = core.config().limits.clone();
         parts.spawn(local_api::serve(listener, router, limits, stop.clone()));
         parts.spawn(commands(control, handler, stop.clone()));
+        core.situation().hub(HubState::connecting());
         parts.spawn(sync::run(core.clone(), stop.clone()));
         parts.spawn(keep_high_water(core.clone(), stop.clone()));
         let inbox = Inbox::open(&core, lang)?;

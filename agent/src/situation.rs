@@ -17,7 +17,7 @@ const REJECTED_FOR_MS: i64 = 5_000;
 /// The line to the hub, as `status` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct HubState {
-    /// `stopped`, `connected`, `offline` or `refused`.
+    /// `stopped`, `connecting`, `connected`, `offline` or `refused`.
     state: &'static str,
     /// Why not connected.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,6 +46,11 @@ impl HubState {
     /// No daemon runs.
     pub(crate) fn stopped() -> Self {
         Self::new("stopped")
+    }
+
+    /// The daemon has just begun.
+    pub(crate) fn connecting() -> Self {
+        Self::new("connecting")
     }
 
     /// The hub answered.

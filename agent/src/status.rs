@@ -201,7 +201,14 @@ impl Status {
     fn history(&self, lang: Lang) -> Vec<[String; 2]> {
         let row = |name: &str, value: String| [name.to_owned(), value];
         let mut rows = Vec::new();
-        rows.extend(self.doubt.clone().map(|doubt| row("doubt", doubt)));
+        rows.extend(self.doubt.as_ref().map(|doubt| {
+            let told = say!(
+                lang,
+                "{doubt}: this ledger may not be the only or the newest one of its name; it goes on under a new one",
+                "{doubt}: возможно, этот журнал не единственный или не самый новый с его именем; он продолжит под новым"
+            );
+            row("doubt", told)
+        }));
         rows.extend(
             self.lost
                 .iter()

@@ -26,7 +26,7 @@ use crate::os::{FileId, OsError};
 use crate::wait::wait;
 
 pub use backup::{Check, check};
-pub use error::{DbError, OpenError, is_damage, is_disk_full, is_read_timeout};
+pub use error::{DbError, OpenError, is_damage, is_disk_full, is_read_timeout, is_without_room};
 pub use open::connect_read_only;
 pub use writer::{Group, Hooks};
 

@@ -85,13 +85,26 @@ impl DbError {
 
 /// Whether an error, or one of its causes, is that SQLite found the file to be damaged.
 pub fn is_damage(error: &(dyn Error + 'static)) -> bool {
-    let shared = error.downcast_ref::<Arc<rusqlite::Error>>();
-    let own = error.downcast_ref().or(shared.map(|error| &**error));
-    let code = own.and_then(rusqlite::Error::sqlite_error_code);
     matches!(
-        code,
+        code(error),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
     ) || error.source().is_some_and(is_damage)
+}
+
+/// Whether an error, or one of its causes, is that there is no room on the disk.
+pub fn is_without_room(error: &(dyn Error + 'static)) -> bool {
+    let kind = error.downcast_ref().map(io::Error::kind);
+    matches!(
+        kind,
+        Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    ) || code(error) == Some(ErrorCode::DiskFull)
+        || error.source().is_some_and(is_without_room)
+}
+
+fn code(error: &(dyn Error + 'static)) -> Option<ErrorCode> {
+    let shared = error.downcast_ref::<Arc<rusqlite::Error>>();
+    let own = error.downcast_ref().or(shared.map(|error| &**error));
+    own.and_then(rusqlite::Error::sqlite_error_code)
 }
 
 /// Whether SQLite found no room on the disk.
