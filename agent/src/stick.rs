@@ -32,7 +32,7 @@ pub(crate) enum FramesError {
     Frame(#[source] SyncError),
     /// A frame of the stick cannot be read.
     #[error(
-        "the stick holds a frame that this program cannot use: update the agent, or export it again"
+        "the stick is damaged, or of a later version: copy it or export it again, else update the agent"
     )]
     Wire(#[from] WireError),
     /// It is for another shop.

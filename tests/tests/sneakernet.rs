@@ -247,7 +247,7 @@ async fn a_stick_that_is_damaged_or_of_somebody_else_is_refused_whole() {
     for at in [20, 40, good.len() / 2, good.len() - 1] {
         let mut flipped = good.clone();
         flipped[at] ^= 4;
-        refused(&at_hub(&flipped), "export it again");
+        refused(&at_hub(&flipped), "is damaged");
     }
     refused(&at_hub(&good[..good.len() - 40]), "export it again");
     refused(&at_hub(b"barcode;qty\n"), "no frames of Vitrina");

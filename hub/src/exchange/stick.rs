@@ -30,7 +30,7 @@ pub(crate) enum FramesError {
     UnknownShop(ShopId),
     /// A frame cannot be read, or cannot be made.
     #[error(
-        "the stick holds a frame that this program cannot use: update the hub, or export it again"
+        "the stick is damaged, or of a later version: copy it or export it again, else update the hub"
     )]
     Wire(#[from] WireError),
     /// Who made it is not proved.
