@@ -593,18 +593,8 @@ async fn saturday(chain: &Chain, shop: &mut Shop, monday: &Path) {
 /// The part of `status` or `doctor` that tells of what is lost.
 const LOST: &str = "are known to have existed and are lost: count the shelf";
 
-#[tokio::test]
-async fn sales_that_neither_ledger_nor_hub_has_are_named_until_the_shelf_is_counted() {
-    let mut chain = Chain::start();
-    let mut shop = chain.shop("S001", &[]);
-    shop.open(&chain, &format!("barcode;qty\n{RING};50\n"))
-        .await;
-    shop.stop();
-    chain.stop_hub();
-    shop.start();
-    for number in 0..3 {
-        shop.sell(&format!("lost {number}"), RING).await;
-    }
+/// The power fails and takes the write-ahead log along, after the last of four movements was marked beside the ledger.
+async fn lose_the_log(shop: &mut Shop) {
     let mark = shop.data.join("high-water");
     until("the last sale to be marked beside the ledger", || async {
         let said = std::fs::read_to_string(&mark).unwrap_or_default();
@@ -620,6 +610,21 @@ async fn sales_that_neither_ledger_nor_hub_has_are_named_until_the_shelf_is_coun
         let name = format!("ledger.sqlite3{ending}");
         std::fs::remove_file(shop.data.join(name)).expect("a crash leaves it");
     }
+}
+
+#[tokio::test]
+async fn sales_that_neither_ledger_nor_hub_has_are_named_until_the_shelf_is_counted() {
+    let mut chain = Chain::start();
+    let mut shop = chain.shop("S001", &[]);
+    shop.open(&chain, &format!("barcode;qty\n{RING};50\n"))
+        .await;
+    shop.stop();
+    chain.stop_hub();
+    shop.start();
+    for number in 0..3 {
+        shop.sell(&format!("lost {number}"), RING).await;
+    }
+    lose_the_log(&mut shop).await;
 
     shop.start();
     shop.sell("after", RING).await;
