@@ -262,7 +262,9 @@ fn folder(cli: &Cli) -> Result<DataFolder, ConfigError> {
     let folder = cli.data.existing()?;
     folder.not_of_another(Program::Agent)?;
     // A till may get its token before the shop is enrolled.
-    if !matches!(cli.verb, Verb::Terminal { .. }) {
+    let adds_till =
+        matches!(&cli.verb, Verb::Terminal { verb } if matches!(verb, terminal::Verb::Add { .. }));
+    if !adds_till {
         folder.begun(Program::Agent)?;
     }
     Ok(folder)

@@ -65,7 +65,6 @@ fn readers(program: &str, file: &str) -> Vec<String> {
             "hold list",
             "transfer list",
             "terminal list",
-            "terminal add till-1",
             "move surplus RING",
             "import FILE",
             "frames export FILE",
@@ -152,6 +151,13 @@ fn what_begins_a_folder_begins_it_as_before() {
     .ok();
 
     let listen = ["run", "--listen", "127.0.0.1:0"];
+    std::fs::create_dir(folder("agent")).expect("a folder");
+    run(
+        "vitrina-agent",
+        &folder("agent"),
+        &["terminal", "add", "till-1"],
+    )
+    .ok();
     let agent = Server::start("vitrina-agent", &folder("agent"), &listen);
     run("vitrina-agent", &folder("agent"), &["status"]).ok();
     assert_eq!(agent.stop(), 0);
@@ -181,6 +187,7 @@ fn everything(program: &str, file: &str) -> Vec<String> {
         &[
             "enrol --hub http://127.0.0.1:9 --code AAAA",
             "run --listen 127.0.0.1:0",
+            "terminal add till-1",
         ]
     };
     let filled = |line: &&str| line.replace("RING", RING).replace("FILE", file);
@@ -243,5 +250,11 @@ fn a_folder_whose_database_is_gone_is_still_its_programs_own() {
     let init = ["serve", "--init", "--listen", "127.0.0.1:0"];
     let hub = Server::start("vitrina-hub", &chain.data(), &init);
     assert_eq!(hub.stop(), 0);
-    shop.cli(&["status"]).ok();
+    let status = "status".to_owned();
+    refused(
+        "vitrina-agent",
+        &shop.data,
+        &[status],
+        &["is gone", "shop recode"],
+    );
 }
