@@ -303,18 +303,18 @@ pub(crate) fn lost_in_words(lost: &Lost, lang: Lang) -> String {
     match (lost.counted, lost.certain) {
         (true, _) => say!(
             lang,
-            "{count} movements that were recorded on this machine are lost, and the shelf was counted {place}",
-            "движений, записанных на этой машине и потерянных: {count}; полка пересчитана {place}"
+            "at least {count} movements that were recorded on this machine are lost, and the shelf was counted {place}",
+            "движений, записанных на этой машине и потерянных, не меньше {count}; полка пересчитана {place}"
         ),
         (false, true) => say!(
             lang,
-            "{count} movements that were recorded on this machine are known to have existed and are lost: count the shelf {place}",
-            "движений, которые были записаны на этой машине и потеряны: {count}; пересчитайте полку {place}"
+            "at least {count} movements that were recorded on this machine are known to have existed and are lost: count the shelf {place}",
+            "движений, которые были записаны на этой машине и потеряны, не меньше {count}; пересчитайте полку {place}"
         ),
         (false, false) => say!(
             lang,
-            "{count} movements that were recorded on this machine are missing here, and the hub has not said yet whether it has them {place}",
-            "движений, которые были записаны на этой машине и которых здесь нет: {count}; хаб ещё не ответил, есть ли они у него {place}"
+            "at least {count} movements that were recorded on this machine are missing here, and the hub has not said yet whether it has them {place}",
+            "движений, которые были записаны на этой машине и которых здесь нет, не меньше {count}; хаб ещё не ответил, есть ли они у него {place}"
         ),
     }
 }

@@ -437,8 +437,8 @@ fn books(story: &Story, lang: Lang) -> Vec<String> {
     for file in told.filter_map(|problem| problem.strip_prefix("files_rejected: ")) {
         lines.push(say!(
             lang,
-            "\nNothing was taken of a file: {file} (vitrina-hub shop ask S doctor).",
-            "\nИз файла ничего не принято: {file} (vitrina-hub shop ask S doctor)."
+            "\nNothing was taken of a file: {file}. In the shop vitrina-agent doctor says why.",
+            "\nИз файла ничего не принято: {file}. Причину в магазине назовёт vitrina-agent doctor."
         ));
     }
     lines
