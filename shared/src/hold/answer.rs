@@ -103,8 +103,10 @@ pub fn uncovered(
     let bound = promises.iter().filter(is_bound);
     let all = promised(bound.map(|one| (one.leg, one.facts)));
     let mut missing = all.saturating_sub(there.max(0));
+    // A piece that is still on its way to the shop holds none of what is there: to break it would free nothing.
     let can_break = |one: &&Promised<'_>| {
-        one.leg.is_requested() && matches!(one.leg.shop, ShopSide::Confirmed { .. })
+        let is_confirmed = matches!(one.leg.shop, ShopSide::Confirmed { .. });
+        one.leg.is_requested() && is_confirmed && held(one.leg, one.facts) > 0
     };
     let mut breakable: Vec<&Promised<'_>> = promises.iter().filter(can_break).collect();
     breakable.sort_by_key(|one| {

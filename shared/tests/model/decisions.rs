@@ -291,6 +291,20 @@ fn a_sale_on_its_way_is_promised_and_cannot_break() {
 }
 
 #[test]
+fn a_piece_on_its_way_to_the_shop_is_no_promise_of_what_is_there() {
+    // The shop's disk went back behind the arrival, and behind the sale of another order: that one's piece is missing.
+    let (mut comes, gone) = (leg(1, YES), leg(2, SOLD));
+    Arc::make_mut(&mut comes.terms).comes_from = Some(LegId([9; 16]));
+    let promises = [&comes, &gone].map(|leg| Promised {
+        leg,
+        facts: Facts::default(),
+        is_acknowledged: true,
+    });
+
+    assert_eq!(uncovered(0, 0, &promises, NOW), []);
+}
+
+#[test]
 fn of_two_that_confirmed_one_piece_the_one_merged_later_breaks() {
     let second = leg(2, YES);
 
