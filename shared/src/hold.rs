@@ -16,7 +16,8 @@ mod state;
 mod till;
 
 pub use answer::{
-    OwnStock, Promised, Response, answer, confirmed, declined, is_second, promised, uncovered,
+    OwnStock, Promised, Response, answer, confirmed, declined, is_second, promised, sold_over,
+    uncovered,
 };
 pub use grant::{Caps, Holding, Offer, Policy, Promise, PromiseError, Refusal, grant, promisable};
 pub use leg::{Leg, MAX_CALLER_BYTES, MAX_ORDER_BYTES, Purpose, RETURN_MS, Terms};

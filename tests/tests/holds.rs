@@ -522,6 +522,44 @@ async fn a_sale_that_was_taken_back_leaves_the_piece_the_orders() {
 }
 
 #[tokio::test]
+async fn each_order_whose_piece_a_till_sold_is_a_question_of_its_own() {
+    let chain = Chain::start();
+    let mut shop = Keeper::open(&chain, "S001", &[], &[(RING, 2)]);
+    let mut ids = Vec::new();
+    for key in ["a", "b"] {
+        ids.push(ordered(&chain, key, ring(None)).await);
+        shop.exchange();
+        let leg = shop.of(&ids[ids.len() - 1]);
+        shop.confirm(leg);
+        shop.exchange();
+    }
+    let last = shop.of(&ids[1]);
+
+    shop.sell(RING);
+    let sale = shop.sell(RING);
+    shop.exchange();
+
+    for id in &ids {
+        let story = hold(&chain, id).await;
+        let work = &story["legs"][0]["work"];
+        assert_eq!(work[0]["kind"], json!("sold_over_hold"), "{story}");
+    }
+    // One of the two was the second order's: the first order's piece is still gone.
+    shop.fulfil(last, sale);
+    shop.exchange();
+    until("the first order's question alone", || async {
+        let open = chain.office("/v1/alerts?kind=sold_over_hold").await.items();
+        let of: Vec<_> = open.iter().map(|item| &item["evidence"]["hold"]).collect();
+        if of == [&json!(ids[0])] {
+            Ok(())
+        } else {
+            Err(open)
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_piece_that_a_till_sold_over_a_hold_is_somebodys_question() {
     let chain = Chain::start();
     let mut shop = Keeper::open(&chain, "S001", &[], &[(RING, 1)]);

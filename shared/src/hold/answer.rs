@@ -102,7 +102,7 @@ pub fn uncovered(
     };
     let bound = promises.iter().filter(is_bound);
     let all = promised(bound.map(|one| (one.leg, one.facts)));
-    let mut missing = all.saturating_sub(there.max(0));
+    let missing = all.saturating_sub(there.max(0));
     // A piece that is still on its way to the shop holds none of what is there: to break it would free nothing.
     let can_break = |one: &&Promised<'_>| {
         let is_confirmed = matches!(one.leg.shop, ShopSide::Confirmed { .. });
@@ -117,15 +117,39 @@ pub fn uncovered(
             std::cmp::Reverse(one.leg.rank()),
         )
     });
-    let mut broken = Vec::new();
-    for one in breakable {
+    let in_order = breakable
+        .iter()
+        .map(|one| (one.leg.id, held(one.leg, one.facts)));
+    until_covered(missing, in_order)
+}
+
+/// The confirmed legs of one barcode for which nothing is left of what is there, the last first: where a till has sold what
+/// was kept, a person says whose it was. As many as pieces are missing, so that whichever of them is over first, the others
+/// are still known of.
+pub fn sold_over(sellable: i64, legs: &[(&Leg, Facts)]) -> Vec<LegId> {
+    let missing = promised(legs.iter().copied()).saturating_sub(sellable.max(0));
+    // One whose piece has not come holds nothing of what is there.
+    let is_kept = |(leg, facts): &&(&Leg, Facts)| {
+        let is_confirmed = matches!(leg.shop, ShopSide::Confirmed { .. });
+        leg.is_requested() && is_confirmed && held(leg, *facts) > 0
+    };
+    let mut kept: Vec<&(&Leg, Facts)> = legs.iter().filter(is_kept).collect();
+    kept.sort_by_key(|(leg, _)| std::cmp::Reverse(leg.rank()));
+    let in_order = kept.iter().map(|(leg, facts)| (leg.id, held(leg, *facts)));
+    until_covered(missing, in_order)
+}
+
+/// So many of these, in their order, that their units are what is missing, or more.
+fn until_covered(mut missing: i64, legs: impl Iterator<Item = (LegId, i64)>) -> Vec<LegId> {
+    let mut taken = Vec::new();
+    for (id, units) in legs {
         if missing <= 0 {
             break;
         }
-        missing -= held(one.leg, one.facts);
-        broken.push(one.leg.id);
+        missing -= units;
+        taken.push(id);
     }
-    broken
+    taken
 }
 
 /// Whether a `confirmed` that the hub merges now is of a piece that another leg has: then the merge breaks it. `others`

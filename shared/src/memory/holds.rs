@@ -503,19 +503,15 @@ impl Hub {
             moved.into_iter().partition(|(of, _)| of == shop);
         self.holds.moved = others;
         for (_, barcode) in own {
-            let last = self
+            let sellable = self.shops[shop].index().sellable(&barcode);
+            let of_barcode: Vec<(&Leg, Facts)> = self
                 .holds
                 .of_shop(shop)
-                .filter(|leg| leg.terms.barcode == barcode && leg.is_requested())
-                .filter(|leg| matches!(leg.shop, ShopSide::Confirmed { .. }))
-                // One whose piece has not come holds nothing.
-                .filter(|leg| hold::held(leg, self.facts(leg)) > 0)
-                .max_by_key(|leg| leg.rank())
-                .cloned();
-            let Some(last) = last else { continue };
-            let sellable = self.shops[shop].index().sellable(&barcode);
-            if self.promised(&last.terms, &[]) > sellable.max(0) {
-                self.holds.work.insert((last.id, WorkKind::SoldOverHold));
+                .filter(|leg| leg.terms.barcode == barcode)
+                .map(|leg| (leg, self.facts(leg)))
+                .collect();
+            for id in hold::sold_over(sellable, &of_barcode) {
+                self.holds.work.insert((id, WorkKind::SoldOverHold));
             }
         }
     }

@@ -8,7 +8,7 @@ use vitrina_shared::hold::{
     Candidate, Caps, DeclineReason, Facts, GRACE_MS, Holding, HubSide, HubState, Leg, Merged,
     Offer, OwnStock, Policy, Promise, Promised, Purpose, Refusal, Response, Sale, ShopSide, Terms,
     Verdict, Wanted, Way, Why, answer, choose, confirmed, declined, grant, is_second, promisable,
-    promised, sale, uncovered,
+    promised, sale, sold_over, uncovered,
 };
 use vitrina_shared::registers::HoldPolicy;
 use vitrina_shared::stock::Level;
@@ -302,6 +302,29 @@ fn a_piece_on_its_way_to_the_shop_is_no_promise_of_what_is_there() {
     });
 
     assert_eq!(uncovered(0, 0, &promises, NOW), []);
+}
+
+#[test]
+fn of_every_promise_that_tills_sold_over_a_person_is_asked() {
+    let (first, second, last) = (leg(1, YES), leg(2, YES), leg(3, YES));
+    let asked_of = |sellable, legs: &[&Leg]| {
+        let of = |leg| (leg, Facts::default());
+        let legs: Vec<_> = legs.iter().copied().map(of).collect();
+        sold_over(sellable, &legs)
+    };
+    let all = [&first, &second, &last];
+
+    assert_eq!(asked_of(3, &all), []);
+    assert_eq!(asked_of(2, &all), [last.id]);
+    assert_eq!(asked_of(1, &all), [last.id, second.id]);
+    assert_eq!(asked_of(-4, &all), [last.id, second.id, first.id]);
+    // The sale of the last was one of the two: its order has its piece, and of the other two one has none.
+    let gone = leg(3, SOLD);
+    assert_eq!(asked_of(2, &[&first, &second, &gone]), [second.id]);
+    // What has not come holds nothing, and is not asked about.
+    let mut comes = last.clone();
+    Arc::make_mut(&mut comes.terms).comes_from = Some(LegId([9; 16]));
+    assert_eq!(asked_of(1, &[&first, &second, &comes]), [second.id]);
 }
 
 #[test]

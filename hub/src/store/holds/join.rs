@@ -231,12 +231,12 @@ fn look_for_a_sale_over(
     barcode: i64,
 ) -> Result<(), StoreError> {
     let all = row::that_hold(hand.txn.conn, shop, barcode)?;
-    let kept = all.iter().filter(|stored| stored.is_promised());
-    let Some(last) = kept.max_by_key(|stored| stored.leg.rank()) else {
+    let Some(any) = all.first() else {
         return Ok(());
     };
-    if promised(all.iter()) > sellable(hand.txn.conn, last)?.max(0) {
-        hand.raise(last.leg.id, WorkKind::SoldOverHold)?;
+    let legs: Vec<_> = all.iter().map(|one| (&one.leg, one.facts())).collect();
+    for id in hold::sold_over(sellable(hand.txn.conn, any)?, &legs) {
+        hand.raise(id, WorkKind::SoldOverHold)?;
     }
     Ok(())
 }
