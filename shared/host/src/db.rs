@@ -288,8 +288,11 @@ impl Db {
         E: From<DbError> + Send + 'static,
     {
         let readers = Arc::clone(&self.handle.readers);
-        let room = readers.room().await?;
-        let done = tokio::task::spawn_blocking(move || readers.read(room, work));
+        let turn = readers.turn().await?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            readers.read(work)
+        });
         done.await.unwrap_or_else(|_| Err(DbError::Panicked.into()))
     }
 
@@ -303,8 +306,7 @@ impl Db {
         F: FnOnce(&Connection) -> Result<T, E>,
         E: From<DbError>,
     {
-        let room = wait(self.handle.readers.room())?;
-        self.handle.readers.read(room, work)
+        self.handle.readers.read(work)
     }
 
     /// Whether no urgent write came for a while: a background write may take longer then.

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -17,7 +18,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::io::ReaderStream;
 
 use super::frames::{FRAME_MAX, Frame};
@@ -31,8 +33,10 @@ use crate::wait::wait;
 const ALIVE_EVERY: Duration = Duration::from_secs(5);
 /// Frames between a command and a slow reader; then the command waits.
 const FRAMES_MAX: usize = 16;
+/// Commands at once; further ones wait for one to end.
+const COMMANDS_MAX: usize = 32;
 
-/// Runs a command in the server: parse `argv` again and do it. Called on a thread for blocking work, where
+/// Runs a command in the server: parse `argv` again and do it. Called on a thread of its own, where
 /// `tokio::runtime::Handle::current().block_on(…)` may be used.
 pub type Handler = Arc<dyn Fn(&ControlRequest, &mut Out) -> Exit + Send + Sync>;
 
@@ -118,6 +122,7 @@ impl Control {
 struct Ear {
     secret: Arc<str>,
     handler: Handler,
+    room: Arc<Semaphore>,
 }
 
 /// Runs the commands that come to `listener` with `secret`, until `shutdown`; then lets those that run come to their
@@ -135,6 +140,7 @@ pub async fn serve_control(
     let ear = Ear {
         secret: secret.into(),
         handler,
+        room: Arc::new(Semaphore::new(COMMANDS_MAX)),
     };
     let routes = Router::new()
         .route("/v1/alive", get(async || StatusCode::OK))
@@ -166,9 +172,28 @@ async fn admit(
 async fn run(State(ear): State<Ear>, Json(request): Json<ControlRequest>) -> Body {
     let (frames, printed) = mpsc::channel(FRAMES_MAX);
     let (to, from) = tokio::io::duplex(FRAME_MAX);
-    tokio::task::spawn_blocking(move || command(&ear.handler, &request, &frames));
+    tokio::spawn(begin(ear, request, frames));
     tokio::spawn(forward(printed, to));
     Body::from_stream(ReaderStream::new(from))
+}
+
+/// Gives the command a thread. Not one of the runtime's for blocking work: commands wait for such work, and as many of them
+/// as there are threads would wait for ever.
+async fn begin(ear: Ear, request: ControlRequest, frames: mpsc::Sender<Frame>) {
+    // It is never closed.
+    let room = Arc::clone(&ear.room).acquire_owned().await;
+    let (runtime, refused) = (Handle::current(), frames.clone());
+    let thread = thread::Builder::new().name("command".to_owned());
+    let begun = thread.spawn(move || {
+        let _room = room;
+        let _runtime = runtime.enter();
+        command(&ear.handler, &request, &frames);
+    });
+    if let Err(error) = begun {
+        let told = format!("error: the server has no thread for the command: {error}\n");
+        let _ = refused.send(Frame::Stderr(told.into_bytes())).await;
+        let _ = refused.send(Frame::Exit(Exit::Failed.code())).await;
+    }
 }
 
 /// Runs the command and ends its answer, whatever happens in it.

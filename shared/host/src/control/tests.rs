@@ -6,6 +6,9 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::output::{Exit, Out};
 
+/// Threads for blocking work of a server here.
+const BLOCKING: usize = 2;
+
 /// A server on `data` that answers with `handler` until the sender is used or dropped.
 fn server(data: &Path, handler: Handler) -> (oneshot::Sender<()>, thread::JoinHandle<()>) {
     let (stop, stopped) = oneshot::channel::<()>();
@@ -14,6 +17,7 @@ fn server(data: &Path, handler: Handler) -> (oneshot::Sender<()>, thread::JoinHa
     let thread = thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
+            .max_blocking_threads(BLOCKING)
             .enable_all()
             .build()
             .unwrap();
@@ -66,6 +70,35 @@ fn a_command_beside_a_server_prints_and_ends_as_there() {
     assert_eq!(captured.stderr(), "a note\n");
     stop.send(()).unwrap();
     thread.join().unwrap();
+}
+
+#[test]
+fn commands_take_no_thread_from_the_work_that_they_wait_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let all_run = std::sync::Barrier::new(BLOCKING);
+    let handler: Handler = Arc::new(move |_, _| {
+        all_run.wait();
+        let done = tokio::runtime::Handle::current().block_on(async {
+            let work = tokio::task::spawn_blocking(|| ());
+            tokio::time::timeout(Duration::from_secs(20), work).await
+        });
+        done.map_or(Exit::Failed, |_| Exit::Done)
+    });
+    let (_stop, _thread) = server(dir.path(), handler);
+
+    let exits: Vec<_> = thread::scope(|scope| {
+        let run = || {
+            let (mut out, _captured) = Out::captured(Lang::En);
+            beside(dir.path()).run(&request(&["x"]), &mut out).unwrap()
+        };
+        let callers: Vec<_> = (0..BLOCKING).map(|_| scope.spawn(run)).collect();
+        callers
+            .into_iter()
+            .map(|caller| caller.join().unwrap())
+            .collect()
+    });
+
+    assert_eq!(exits, [Exit::Done; BLOCKING]);
 }
 
 #[test]

@@ -10,13 +10,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::DbError;
 use super::{Settings, open};
+use crate::wait::wait;
 
 /// After how many steps of SQLite's machine the time-out is looked at: some tens of microseconds.
 const STEPS_BETWEEN_LOOKS: i32 = 4_096;
 
 pub(super) struct Readers {
     settings: Settings,
-    room: Arc<Semaphore>,
+    /// Reads under way. Taken by a thread that then reads at once: whoever held it while it waits for a thread would wait
+    /// for those that wait for him.
+    room: Semaphore,
+    /// Tasks that have, or are about to have, a thread for their read: so many of them are enough to keep all readers busy.
+    turns: Arc<Semaphore>,
     pool: Mutex<Pool>,
     is_free: Condvar,
     is_closing: Arc<AtomicBool>,
@@ -33,7 +38,8 @@ struct Pool {
 impl Readers {
     pub(super) fn new(settings: Settings) -> Self {
         Self {
-            room: Arc::new(Semaphore::new(settings.readers.max(1))),
+            room: Semaphore::new(settings.readers.max(1)),
+            turns: Arc::new(Semaphore::new(settings.readers.max(1))),
             settings,
             pool: Mutex::new(Pool::default()),
             is_free: Condvar::new(),
@@ -41,18 +47,19 @@ impl Readers {
         }
     }
 
-    /// Waits until a reader is free.
-    pub(super) async fn room(&self) -> Result<OwnedSemaphorePermit, DbError> {
-        let room = Arc::clone(&self.room).acquire_owned().await;
-        room.map_err(|_| DbError::Closed)
+    /// A task's turn to take a thread and read; it waits without one.
+    pub(super) async fn turn(&self) -> Result<OwnedSemaphorePermit, DbError> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        turn.map_err(|_| DbError::Closed)
     }
 
-    /// Runs `work` in one snapshot, interrupted after the time-out.
-    pub(super) fn read<T, E, F>(&self, room: OwnedSemaphorePermit, work: F) -> Result<T, E>
+    /// Waits until a reader is free, and runs `work` in one snapshot, interrupted after the time-out.
+    pub(super) fn read<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E>,
         E: From<DbError>,
     {
+        let room = wait(self.room.acquire()).map_err(|_| DbError::Closed)?;
         let mut taken = self.take()?;
         let deadline = Instant::now() + self.settings.read_timeout;
         let is_closing = Arc::clone(&self.is_closing);
@@ -83,6 +90,7 @@ impl Readers {
     /// Interrupts the reads under way, waits for them and closes all connections.
     pub(super) fn close(&self) {
         self.is_closing.store(true, Ordering::Relaxed);
+        self.turns.close();
         self.room.close();
         let mut pool = self.lock();
         while pool.busy > 0 {

@@ -380,6 +380,47 @@ fn a_reader_cannot_write_and_is_interrupted_when_it_is_too_long() {
 }
 
 #[test]
+fn reads_of_tasks_and_of_threads_never_wait_for_each_other_in_a_ring() {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let fixture = Fixture::new();
+    let mut settings = Settings::new(fixture.path());
+    settings.readers = 1;
+    let db = Db::open(settings, STEPS, Hooks::none()).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let (entered, is_entered) = mpsc::channel();
+    let (go, may_go) = mpsc::channel::<()>();
+    let long = db.clone();
+    let long = thread::spawn(move || {
+        long.read_blocking(move |_| {
+            entered.send(()).unwrap();
+            may_go.recv().unwrap();
+            Ok::<_, DbError>(())
+        })
+    });
+    is_entered.recv().unwrap();
+
+    // A task waits for the only reader, and behind it the only thread for blocking work does.
+    let (of_task, of_thread) = (db.clone(), db.clone());
+    let task = runtime.spawn(async move { of_task.read(|_| Ok::<_, DbError>(1)).await });
+    runtime.block_on(runtime.spawn(async {})).unwrap();
+    let thread = runtime.spawn_blocking(move || of_thread.read_blocking(|_| Ok::<_, DbError>(2)));
+    go.send(()).unwrap();
+
+    let read = runtime.block_on(async {
+        tokio::time::timeout(PATIENCE, async { (task.await, thread.await) }).await
+    });
+    runtime.shutdown_background();
+    let (one, two) = read.expect("each waits for the other");
+    assert_eq!((one.unwrap().unwrap(), two.unwrap().unwrap()), (1, 2));
+    long.join().unwrap().unwrap();
+}
+
+#[test]
 fn closing_interrupts_a_long_read() {
     let fixture = Fixture::new();
     let db = fixture.open();
