@@ -13,7 +13,6 @@ use vitrina_host::output::{Exit, Lang, Out};
 use vitrina_host::{os, say};
 use vitrina_shared::ShopId;
 use vitrina_shared::digest::Trial;
-use vitrina_shared::stock::Channel;
 
 use super::Context;
 use crate::audit::{By, What};
@@ -181,7 +180,7 @@ fn compare_view(
         let item = view.item(level.barcode.as_str());
         let mut shown = None;
         if let Some(item) = &item {
-            item.with_level((level.shop, Channel::NetOfHolds), |found, _, _, _| {
+            item.with_level_alone(level.shop, |found, _| {
                 shown = Some((found.pos, found.numbers));
             });
         }

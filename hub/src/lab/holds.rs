@@ -6,7 +6,6 @@ use vitrina_shared::hold::{Caps, Facts, Leg, NotOpen, Purpose, Refusal, Word, Wo
 use vitrina_shared::memory::Order;
 use vitrina_shared::registers::Item;
 use vitrina_shared::safety::Scope;
-use vitrina_shared::stock::Channel;
 use vitrina_shared::{Barcode, HoldId, LegId, ShopId, TimeMs};
 
 use super::Lab;
@@ -152,7 +151,7 @@ impl Lab {
         let held = of_legs.filter(|row| is_there(&row.leg)).map(|row| row.held);
         let mut seen = None;
         if let Some(item) = self.view().item(barcode.as_str()) {
-            item.with_level((*index, Channel::NetOfHolds), |level, _, _, _| {
+            item.with_level_alone(*index, |level, _| {
                 seen = Some(level.numbers.held);
             });
         }

@@ -108,7 +108,7 @@ impl View {
                 let Subject::Level(item, shop) = &entry.subject else {
                     continue;
                 };
-                item.with_level((*shop, Channel::NetOfHolds), |level, _, _, _| {
+                item.with_level_alone(*shop, |level, _| {
                     if level.pos == entry.pos {
                         page.rows.push(LevelSince {
                             shop: *shop,

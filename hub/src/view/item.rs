@@ -177,7 +177,15 @@ impl Item {
         }
     }
 
-    /// The same for the one level at `shop`.
+    /// Gives the level at `shop` to `take`, with the face, and nothing that all the other levels would have to be added up for.
+    pub(crate) fn with_level_alone(&self, shop: u32, take: impl FnOnce(&Level, &Face)) {
+        let inside = self.inside();
+        if let Some(level) = inside.level(shop) {
+            take(level, &inside.face);
+        }
+    }
+
+    /// The same as [`Self::with_levels`] for the one level at `shop`.
     pub(crate) fn with_level(
         &self,
         (shop, channel): (u32, Channel),

@@ -191,7 +191,7 @@ impl Search<'_> {
                     continue;
                 };
                 if self.ranks.of_shop(*shop).is_some() {
-                    item.with_level((*shop, self.query.channel), |level, face, _, _| {
+                    item.with_level_alone(*shop, |level, face| {
                         if level.pos == entry.pos {
                             self.meet(item, level, face);
                         }
