@@ -96,8 +96,8 @@ fn clock(numbers: &Numbers, lang: Lang) -> Finding {
     let seconds = skew / 1_000;
     let found = say!(
         lang,
-        "the hub's clock is {seconds} s ahead of this one",
-        "часы хаба впереди на {seconds} с"
+        "when it was last heard, the hub's clock was {seconds} s ahead of this one",
+        "при последней связи часы хаба были впереди на {seconds} с"
     );
     if skew.abs() <= SKEW_MS {
         return Finding::well("clock", found);
@@ -193,16 +193,16 @@ fn source(numbers: &Numbers, lang: Lang) -> Finding {
         || {
             say!(
                 lang,
-                "the shop's 1C has not proved itself yet",
-                "1С магазина ещё не давала о себе знать"
+                "nothing came from the shop's 1C or from a till yet",
+                "из 1С магазина и с касс ещё ничего не приходило"
             )
         },
         |as_of| {
-            let minutes = now().since(as_of) / 60_000;
+            let age = age(now().since(as_of), lang);
             say!(
                 lang,
-                "the shop's 1C proved itself {minutes} min ago",
-                "1С магазина давала о себе знать {minutes} мин. назад"
+                "the last word of the shop's 1C, or of a till, is {age} old",
+                "последняя запись из 1С магазина или с кассы: {age} назад"
             )
         },
     );
@@ -215,6 +215,16 @@ fn source(numbers: &Numbers, lang: Lang) -> Finding {
         "проверьте, пишет ли 1С файлы и куда; как признак жизни достаточно файла ИМЯ.ok"
     );
     Finding::ill("source", found, advice)
+}
+
+/// A time that has passed, in the unit in which people say it.
+fn age(ms: i64, lang: Lang) -> String {
+    let minutes = ms.max(0) / 60_000;
+    match (minutes / 60, minutes / 1_440) {
+        (0 | 1, _) => say!(lang, "{minutes} min", "{minutes} мин."),
+        (hours, 0 | 1) => say!(lang, "{hours} h", "{hours} ч"),
+        (_, days) => say!(lang, "{days} days", "{days} дн."),
+    }
 }
 
 fn ledger(core: &Core, lang: Lang) -> Finding {
@@ -287,6 +297,21 @@ fn numbers_differ(alert: Option<&String>, lang: Lang) -> Vec<Finding> {
     alert.map(finding).into_iter().collect()
 }
 
+/// Whether the ledger was put back, and the hub has not given back yet what it lacks.
+fn behind(status: &Status, lang: Lang) -> Option<Finding> {
+    status
+        .behind
+        .then(|| Finding::ill("behind", status::behind_in_words(lang), reach_the_hub(lang)))
+}
+
+fn reach_the_hub(lang: Lang) -> String {
+    say!(
+        lang,
+        "let the agent reach the hub: it gives back what it has",
+        "дайте агенту связаться с хабом: он вернёт то, что у него есть"
+    )
+}
+
 /// What was recorded here and is nowhere any more.
 fn lost(status: &Status, lang: Lang) -> Vec<Finding> {
     let finding = |lost: &Lost| {
@@ -297,11 +322,7 @@ fn lost(status: &Status, lang: Lang) -> Vec<Finding> {
                 "пересчитайте полку, запишите разницу (vitrina-agent move count ШТРИХКОД --qty N), затем vitrina-agent doctor --counted"
             )
         } else {
-            say!(
-                lang,
-                "let the agent reach the hub: it gives back what it has",
-                "дайте агенту связаться с хабом: он вернёт то, что у него есть"
-            )
+            reach_the_hub(lang)
         };
         Finding::ill("lost", status::lost_in_words(lost, lang), advice)
     };
@@ -314,6 +335,7 @@ fn books(core: &Core, lang: Lang) -> Result<Vec<Finding>, LedgerError> {
     let status = status::of(core)?;
     let below = core.read(query::below_zero)?;
     let mut findings = numbers_differ(status.books.as_ref(), lang);
+    findings.extend(behind(&status, lang));
     findings.extend(lost(&status, lang));
     let rejected = inbox::rejected_whole(&core.folder().join("rejected"));
     if let Some(last) = rejected.last() {

@@ -72,6 +72,8 @@ pub(crate) struct Status {
     /// Why the replica may not be the only continuation of its log.
     #[serde(skip_serializing_if = "Option::is_none")]
     doubt: Option<String>,
+    /// This ledger was put back or copied, and the hub has not given back yet what it lacks.
+    pub(crate) behind: bool,
     /// Rows that were not what the movements say, and were written anew from them.
     repaired: u64,
     /// When the last of them was.
@@ -160,6 +162,7 @@ impl Status {
             hub_life: numbers.life.map(|life| life.to_string()),
             clock_skew_ms: numbers.skew_ms,
             doubt: numbers.doubt,
+            behind: numbers.is_behind,
             repaired: numbers.repairs.rows,
             repaired_at: numbers.repairs.last_at.map(time),
             books: numbers.repairs.alert,
@@ -209,6 +212,9 @@ impl Status {
             );
             row("doubt", told)
         }));
+        if self.behind {
+            rows.push(row("behind", behind_in_words(lang)));
+        }
         rows.extend(
             self.lost
                 .iter()
@@ -231,7 +237,7 @@ impl Status {
                 "this ledger was restored, copied or enrolled anew and wrote under {count} names",
                 "журнал восстанавливали, копировали или подключали заново, имён у него {count}"
             );
-            if self.lost.is_empty() {
+            if self.lost.is_empty() && !self.behind {
                 told.push_str(&say!(
                     lang,
                     "; every movement is kept and counts once",
@@ -288,6 +294,15 @@ impl Status {
         }));
         rows
     }
+}
+
+/// What a ledger lacks that was put back and has not heard the hub since, for people.
+pub(crate) fn behind_in_words(lang: Lang) -> String {
+    say!(
+        lang,
+        "this ledger was put back or copied: what was recorded after that copy comes back with the line to the hub, and until then what is on hand here may be too high: look at the shelf before a piece is promised",
+        "журнал взят из копии: записанное после неё вернётся со связью с хабом, а до тех пор остатки здесь могут быть завышены: прежде чем обещать изделие, посмотрите на полку"
+    )
 }
 
 /// What was recorded here and is not held, for people.

@@ -35,10 +35,28 @@ async fn yesterdays_folder_put_back_loses_and_doubles_nothing() {
     for number in 0..2 {
         shop.sell(&format!("wednesday {number}"), RING).await;
     }
+    // Nobody here knows of Tuesday, and that is said: what is on hand is too high.
+    let status = shop.cli(&["status"]);
+    let told = &status.ok().stdout;
+    assert!(
+        told.contains("may be too high") && !told.contains("counts once"),
+        "{told}"
+    );
+    let doctor = shop.cli(&["doctor"]);
+    assert!(
+        doctor.code == 3 && doctor.stdout.contains("let the agent reach the hub"),
+        "{doctor:?}"
+    );
     shop.link.mend();
 
     chain.on_hand(RING, 44).await;
     chain.level_with(&shop).await;
+    let status = shop.cli(&["status"]);
+    let told = &status.ok().stdout;
+    assert!(
+        told.contains("counts once") && !told.contains("may be too high"),
+        "{told}"
+    );
     let own = shop.cli(&["stock", RING, "--json"]).ok().json();
     assert_eq!(own["on_hand"], json!(44), "Tuesday came back: {own}");
     assert_eq!(

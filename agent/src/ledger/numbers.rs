@@ -55,6 +55,8 @@ pub(crate) struct Numbers {
     pub(crate) doubt: Option<String>,
     /// The hub has shown all it holds to the current replica.
     pub(crate) ready_to_open: bool,
+    /// Another name of this log was written before, and what it wrote after the copy may be at the hub alone.
+    pub(crate) is_behind: bool,
     /// What was put right of the rows, and what could not be.
     pub(crate) repairs: Repairs,
     /// What was recorded here and is not held.
@@ -86,6 +88,7 @@ pub(crate) fn numbers(conn: &Connection) -> Result<Numbers, LedgerError> {
     };
     let ((exchange, skew_ms, opened_at), doubt) =
         conn.prepare_cached(STATE)?.query_row([], read)?;
+    let ready_to_open = guard::is_ready(conn)?;
     Ok(Numbers {
         shop: state::shop(conn)?,
         replica: current.map(|current| current.id),
@@ -111,8 +114,9 @@ pub(crate) fn numbers(conn: &Connection) -> Result<Numbers, LedgerError> {
         quarantined: quarantine::count_open(conn)?,
         disagreements: disagreement::count(conn)?,
         holds: hold::counts(conn)?,
+        is_behind: doubt.is_some() || (replicas.len() > 1 && !ready_to_open),
         doubt,
-        ready_to_open: guard::is_ready(conn)?,
+        ready_to_open,
         repairs: digest::repairs(conn)?,
         lost: lost::lost(conn)?,
     })

@@ -25,6 +25,7 @@ function judged() {
   if (!status.shop) return ['red', t('no_shop'), t('no_shop_do')];
   if (status.hub.state === 'refused') return ['red', t('refused'), `${t('refused_do')} ${status.hub.code ?? ''}`];
   if (status.books) return ['yellow', t('books'), t('books_do')];
+  if (status.behind) return ['yellow', t('behind'), t('behind_do')];
   if (!isConnected()) return ['yellow', t('offline'), t('offline_do')];
   if (status.source_overdue) return ['yellow', t('silent'), t('silent_do')];
   return ['green', t('well'), ''];
