@@ -492,6 +492,22 @@ async fn a_piece_that_was_bought_is_held_until_its_sale_is_here_and_then_gone() 
         (&json!("confirmed"), [1, 1, 0])
     );
     assert_eq!((&late.0["state"], late.1), (&json!("fulfilled"), [0, 0, 0]));
+    let explained = chain.office(&format!("/v1/explain/{RING}")).await.body;
+    let movements = explained["shops"][0]["movements"].as_array().unwrap();
+    let told: Vec<_> = { movements.iter() }
+        .map(|one| [&one["type"], &one["order"], &one["hold"]])
+        .collect();
+    assert_eq!(
+        told,
+        [
+            [&json!("opening"), &Value::Null, &Value::Null],
+            [&json!("sale"), &late.0["order"], &json!(id)]
+        ],
+        "who looks for an order finds its sale"
+    );
+    let statement = chain.cli(&["explain", RING]);
+    let order = format!("order {}", late.0["order"].as_str().unwrap());
+    assert!(statement.ok().stdout.contains(&order), "{statement:?}");
     let refused = release(&chain, &id).await;
     assert_eq!(
         (refused.status.as_u16(), refused.code()),

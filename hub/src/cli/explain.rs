@@ -13,6 +13,8 @@ use crate::routes::explained_json;
 const WIDTH: usize = 80;
 /// Of a replica's name so much tells it from the others of a shop.
 const REPLICA: usize = 8;
+/// Of an order's number.
+const ORDER: usize = 12;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainArgs {
@@ -131,7 +133,8 @@ fn head(shop: &Value, lang: Lang) -> String {
     let lag = number(shop, "lag_ms").map_or_else(|| "?".to_owned(), period);
     let as_of = match text(shop, "as_of") {
         "" => "?".to_owned(),
-        at => moment(at),
+        // To the minute: the line is short, and that is how old it is for the website too.
+        at => moment(at).chars().take(16).collect(),
     };
     let words = say!(
         lang,
@@ -190,6 +193,13 @@ fn movement_lines(movement: &Value, lang: Lang) -> [String; 2] {
         let lag = lags.and_then(|lags| number(lags, name));
         lag.map_or_else(|| "?".to_owned(), period)
     };
+    let order = match text(movement, "order") {
+        "" => String::new(),
+        order => {
+            let order = cut(order, ORDER);
+            say!(lang, "order {order}, ", "заказ {order}, ")
+        }
+    };
     let (to_hub, to_site) = (lag("till_to_hub_ms"), lag("hub_to_visible_ms"));
     let state = if is_void {
         say!(lang, "  does not count", "  не учитывается")
@@ -198,8 +208,8 @@ fn movement_lines(movement: &Value, lang: Lang) -> [String; 2] {
     };
     let below = say!(
         lang,
-        "    {replica}:{seq}  at the hub after {to_hub}, readable {to_site} later{state}",
-        "    {replica}:{seq}  на хабе через {to_hub}, на сайте ещё через {to_site}{state}"
+        "    {replica}:{seq}  {order}at the hub after {to_hub}, readable {to_site} later{state}",
+        "    {replica}:{seq}  {order}на хабе через {to_hub}, на сайте ещё через {to_site}{state}"
     );
     [line(cells, &units, &balance), cut(&below, WIDTH)]
 }
@@ -276,7 +286,7 @@ mod tests {
             "safety_rule": {"of": "everything", "in": "chain"},
             "movements": [{
                 "at": "2026-11-22T09:14:03.120Z", "type": "transfer_out", "qty": -1_000_000, "on_hand": -1_000_000,
-                "doc": long, "cashier": long, "state": "void", "dot": format!("{}:1000000", "f".repeat(32)),
+                "doc": long, "cashier": long, "order": long, "state": "void", "dot": format!("{}:1000000", "f".repeat(32)),
                 "lags": {"till_to_hub_ms": -5, "hub_to_visible_ms": null},
             }],
             "stages": [

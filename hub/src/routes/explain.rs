@@ -114,13 +114,19 @@ fn posting(explained: &Explained) -> Posting {
     }
 }
 
-/// A movement, its dot, the on-hand that it led to, and how long it took: from the till to the hub, from there to the
-/// website. When the shop had it on its disk is the shop's to know.
+/// A movement, its dot, the web order that it was for, the on-hand that it led to, and how long it took: from the till to
+/// the hub, from there to the website. When the shop had it on its disk is the shop's to know.
 fn posted_json(posted: &Posted) -> Value {
     let row = &posted.explained.row;
     let mut movement = movement_json(row);
     let visible = posted.visible_at.map(|at| at.since(row.received_at).max(0));
+    let (hold, order) = match &posted.order {
+        Some((hold, order)) => (Some(hold.to_string()), Some(order)),
+        None => (None, None),
+    };
     let more = json!({
+        "hold": hold,
+        "order": order,
         "on_hand": posted.explained.sum,
         "dot": format!("{}:{}", row.replica, row.seq.0),
         "committed_at": null,

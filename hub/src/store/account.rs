@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use vitrina_shared::{Barcode, ShopId, TimeMs};
+use vitrina_shared::{Barcode, HoldId, ShopId, TimeMs};
 
 use super::sqlite::find_barcode;
 use super::{Explained, HoldRow, Store, StoreError, history, holds, shops, totals};
@@ -21,6 +21,8 @@ pub(crate) struct Posted {
     pub(crate) explained: Explained,
     /// When readers could see it; nothing where that is too long ago to be kept.
     pub(crate) visible_at: Option<TimeMs>,
+    /// The hold for which it was made, and its order's number.
+    pub(crate) order: Option<(HoldId, Box<str>)>,
 }
 
 /// The account of a barcode at a shop.
@@ -51,6 +53,7 @@ pub(super) fn of(
         let of_shop = movements.entry(explained.row.shop.clone()).or_default();
         of_shop.push(Posted {
             visible_at: visible_at(conn, explained.row.pos)?,
+            order: holds::behind_movement(conn, explained.row.id)?,
             explained,
         });
     }

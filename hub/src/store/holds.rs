@@ -29,7 +29,7 @@ pub(super) use destination::to_ship;
 pub(super) use hand::GoodsOf;
 pub(super) use join::receive;
 pub(super) use row::{held, held_everywhere, held_of_shop};
-pub(super) use tell::{after, of_barcode};
+pub(super) use tell::{after, behind_movement, of_barcode};
 pub(super) use work::{end as end_work, over as work_over};
 
 use rusqlite::{Connection, params};

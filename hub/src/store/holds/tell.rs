@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use vitrina_shared::hold::{self, Facts, Leg, ShopSide, Word, WorkKind};
 use vitrina_shared::wire::v1::{HubLegsV1, LegV1, MAX_LEGS};
-use vitrina_shared::{Barcode, HoldId, ShopId, TimeMs};
+use vitrina_shared::{Barcode, HoldId, MovementId, ShopId, TimeMs};
 
 use super::destination::{self, Destination};
 use super::offer::{self, Rejected};
@@ -21,6 +21,8 @@ const LIST: &str = "SELECT h.id, h.pos FROM hold AS h WHERE h.pos < ?1 \
     AND (?4 = 0 OR h.due IS NOT NULL) ORDER BY h.pos DESC LIMIT ?5";
 const OF_BARCODE: &str =
     "SELECT DISTINCT l.hold FROM leg AS l WHERE l.shop = ?1 AND l.barcode = ?2 AND l.held > 0";
+const BEHIND_MOVEMENT: &str =
+    "SELECT hold, number FROM leg WHERE movement = ?1 ORDER BY id LIMIT 1";
 
 /// A leg as readers see it.
 #[derive(Clone, Debug)]
@@ -168,6 +170,19 @@ pub(super) fn list(conn: &Connection, filter: &HoldFilter) -> Result<HoldPage, S
         page.holds.extend(one(conn, id)?.filter(is_asked_for));
     }
     Ok(page)
+}
+
+/// The hold, and its order's number, for which a piece was sold or sent on by this movement.
+pub(in crate::store) fn behind_movement(
+    conn: &Connection,
+    movement: MovementId,
+) -> Result<Option<(HoldId, Box<str>)>, StoreError> {
+    Ok(conn
+        .prepare_cached(BEHIND_MOVEMENT)?
+        .query_row([movement.0], |row| {
+            Ok((HoldId(row.get(0)?), row.get::<_, String>(1)?.into()))
+        })
+        .optional()?)
 }
 
 /// The holds that hold something of a barcode at a shop.
