@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vitrina_shared::hold::{DeclineReason, Leg, ShopSide, Way, Word, WorkKind};
-use vitrina_shared::memory::Order;
+use vitrina_shared::memory::{Booked, Order};
 use vitrina_shared::movement::Details;
 use vitrina_shared::registers::HoldPolicy;
 use vitrina_shared::safety::{Goods, Scope};
@@ -472,12 +472,16 @@ impl World {
         let out = piece(Kind::TransferOut, code, -leg.units(), key, &details);
         let id = out.id(&self.shops[shop].id);
         let at = &mut self.shops[shop].places[place];
-        at.machine.ship(leg.id, &out, &mut self.names);
+        let booked = at.machine.ship(leg.id, &out, &mut self.names);
         if at.machine.has(id) {
             at.told.insert(id);
         }
         self.note("shipped", format_args!("{shop}.{place} {}", leg.id));
-        self.check_writer(shop, place)
+        // What was booked before is written under no name now.
+        if booked == Booked::New {
+            self.check_writer(shop, place)?;
+        }
+        Ok(())
     }
 
     fn receive_something(&mut self, shop: usize, place: usize) -> Result<(), Broken> {
