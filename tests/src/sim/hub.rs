@@ -70,6 +70,13 @@ pub(super) struct Decided {
     pub(super) common: Option<Seq>,
 }
 
+impl Decided {
+    /// Whether movements were brought that are not here now.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self.word, "gap" | "take" | "not_now")
+    }
+}
+
 /// The device of a shop: its key, and the hub's word for it.
 pub(super) struct Device {
     key: KeyPair,

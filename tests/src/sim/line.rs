@@ -8,6 +8,7 @@ use vitrina_shared::wire::Request;
 use vitrina_shared::wire::frame::{self, MUST_UNDERSTAND, Section};
 
 use super::config::Fault;
+use super::hub::Decided;
 use super::world::{Broken, Flight, World};
 
 /// A section that no version knows yet.
@@ -206,7 +207,9 @@ impl World {
             self.note("hub_behind", format_args!("life {life}"));
         }
         self.check_hub_grows(shop)?;
-        self.heard_of_legs(shop, &flight.bytes)?;
+        // Where movements were refused the legs, which may stand on them, are not taken either.
+        let has_legs = !taken.outcomes.iter().any(Decided::is_refusal);
+        self.heard_of_legs(shop, has_legs.then_some(&*flight.bytes))?;
         Ok(Some(taken.answer))
     }
 

@@ -395,11 +395,18 @@ impl World {
         ))
     }
 
-    /// The hub took a frame of a shop.
-    pub(super) fn heard_of_legs(&mut self, shop: usize, bytes: &[u8]) -> Result<(), Broken> {
+    /// The hub took a frame of a shop, and the legs in `bytes`, where it took them too.
+    pub(super) fn heard_of_legs(
+        &mut self,
+        shop: usize,
+        bytes: Option<&[u8]>,
+    ) -> Result<(), Broken> {
         if !self.has_orders() {
             return Ok(());
         }
+        let Some(bytes) = bytes else {
+            return self.check_legs();
+        };
         let opened = frame::open(bytes).expect("it was taken");
         let request = Request::read(&opened).expect("it was taken");
         let life = self.hub.life();
