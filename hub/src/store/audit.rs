@@ -19,21 +19,22 @@ const WALK: &str = "SELECT n, at, life, json_valid(detail), shop IS NULL OR EXIS
 const FIRST: &str = "SELECT at FROM audit ORDER BY n LIMIT 1";
 const GUARDS: &str = "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'audit' \
     AND name IN ('audit_is_appended', 'audit_stays', 'audit_is_kept')";
-/// What must have left a record, because it came later than the first one.
+/// What must have left a record, because it did not come before the first one. What came in the same millisecond
+/// has its record too: a hub older than this list was stopped and started anew before the first record.
 const UNTOLD: [(&str, &str); 3] = [
     (
         "a key without a record",
-        "SELECT name FROM api_key WHERE created_at > ?1 AND NOT EXISTS \
+        "SELECT name FROM api_key WHERE created_at >= ?1 AND NOT EXISTS \
         (SELECT 1 FROM audit WHERE what = 'key_add' AND detail ->> '$.key' = api_key.name)",
     ),
     (
         "a shop without a record",
-        "SELECT name FROM shop WHERE added_at > ?1 AND NOT EXISTS \
+        "SELECT name FROM shop WHERE added_at >= ?1 AND NOT EXISTS \
         (SELECT 1 FROM audit WHERE what IN ('shop_add', 'shop_found') AND shop = shop.id)",
     ),
     (
         "a life of the hub without a record",
-        "SELECT CAST (ordinal AS TEXT) FROM hub_life WHERE began_at > ?1 AND NOT EXISTS \
+        "SELECT CAST (ordinal AS TEXT) FROM hub_life WHERE began_at >= ?1 AND NOT EXISTS \
         (SELECT 1 FROM audit WHERE what = 'life' AND life = hub_life.ordinal)",
     ),
 ];

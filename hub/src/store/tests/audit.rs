@@ -63,6 +63,18 @@ fn what_was_taken_out_is_missed_even_at_the_end() {
 }
 
 #[test]
+fn what_came_in_the_same_millisecond_as_the_first_record_is_missed_too() {
+    let hub = Hub::new();
+    let unguarded = unguarded(&hub);
+    unguarded
+        .execute_batch(
+            "UPDATE shop SET added_at = (SELECT at FROM audit WHERE n = 1); DELETE FROM audit WHERE n = 2;",
+        )
+        .unwrap();
+    assert_eq!(found(&hub, now()), ["hole", "untold", "guard"]);
+}
+
+#[test]
 fn what_was_changed_is_found_where_it_contradicts_something() {
     for (edit, code) in [
         ("UPDATE audit SET at = 0 WHERE n = 3", "time"),
