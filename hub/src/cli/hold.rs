@@ -264,6 +264,7 @@ async fn place(args: PlaceArgs, mut context: Context<'_>) -> anyhow::Result<Exit
         allow_variant: args.allow_variant,
         caps: context.core.config.holds.caps(),
         destination: None,
+        looks_gone: false,
     };
     if new.order.is_empty() || new.order.len() > vitrina_shared::hold::MAX_ORDER_BYTES {
         return Err(Usage("--order has 1 to 128 bytes".to_owned()).into());

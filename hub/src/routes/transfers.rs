@@ -181,6 +181,7 @@ impl Wish {
                 to: self.to,
                 is_stock: true,
             }),
+            looks_gone: false,
         })
     }
 }

@@ -288,6 +288,18 @@ impl SqliteStore {
     {
         self.db.read(work).await
     }
+
+    /// One read that decides as a write would: one snapshot, in which nothing can be written.
+    pub(super) async fn look<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let shared = Arc::clone(&self.shared);
+        self.db
+            .read(move |conn| Ok(shared.run(conn, work)?.value))
+            .await
+    }
 }
 
 impl Shared {

@@ -76,6 +76,13 @@ impl Item {
         inside.catalogue.is_some() || !inside.levels.is_empty()
     }
 
+    /// Whether so many of it could be promised in some shop, as far as its numbers go.
+    pub(crate) fn has_available(&self, units: i64) -> bool {
+        let inside = self.inside();
+        let mut levels = inside.levels.iter();
+        levels.any(|level| level.numbers.available() >= units)
+    }
+
     /// Whether the catalogue says that there is one piece only.
     pub(crate) fn is_unique(&self) -> bool {
         let inside = self.inside();

@@ -114,6 +114,11 @@ impl Search {
         hold::choose(&wanted, &self.candidates)
     }
 
+    /// Whether no other barcode is of the same article and size, or they were looked at too.
+    pub(super) fn is_of_all_variants(&self) -> bool {
+        self.allow_variant || self.goods.like.is_empty()
+    }
+
     /// Everything that was looked at.
     pub(super) fn candidates(&self) -> &[Candidate] {
         &self.candidates

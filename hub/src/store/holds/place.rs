@@ -1,5 +1,7 @@
 //! A caller asks for a hold: granted on the numbers of the transaction that opens its leg, or not at all.
 
+use std::sync::Arc;
+
 use rusqlite::OptionalExtension;
 use vitrina_host::sign;
 use vitrina_shared::freshness::Confidence;
@@ -7,7 +9,7 @@ use vitrina_shared::hold::{Candidate, Caps, Purpose, Refusal, Terms, Why, grant,
 use vitrina_shared::{Barcode, HoldId, Qty, ShopId};
 
 use super::destination::{self, Destination};
-use super::hand::Hand;
+use super::hand::{Hand, Known};
 use super::offer::{self, Search};
 use super::tell::{self, HoldRow};
 use super::told;
@@ -45,6 +47,8 @@ pub(crate) struct NewHold {
     pub(crate) caps: Caps,
     /// Where the piece is to go.
     pub(crate) destination: Option<Destination>,
+    /// As readers see it nobody has so many: most likely nothing is to be written.
+    pub(crate) looks_gone: bool,
 }
 
 /// Where else it is to be had.
@@ -142,26 +146,57 @@ impl NewHold {
     }
 }
 
+/// What a caller hears.
+enum Found {
+    /// At once: nothing is to be written.
+    Told(Placing),
+    /// The hold, once its leg is opened.
+    Granted(Box<Granted>),
+}
+
+/// A hold that may be opened on the numbers of this transaction.
+struct Granted {
+    terms: Terms,
+    asked: [u8; 32],
+    shop: Arc<Known>,
+    barcode: Barcode,
+    /// Why other shops were not chosen: JSON.
+    rejected: String,
+    /// Where the piece is to go, and whether it is stock there.
+    to: Option<(u32, bool)>,
+}
+
 /// Places a hold.
 pub(super) fn place(
     txn: &mut Txn<'_>,
     by: Option<&By>,
     new: &NewHold,
 ) -> Result<Placing, StoreError> {
-    let placing = find_or_place(txn, new)?;
-    if let Placing::Placed(row) = &placing {
-        let is_stock = new.destination.as_ref().is_some_and(|to| to.is_stock);
-        let what = if is_stock {
-            What::TransferRequest
-        } else {
-            What::HoldPlace
-        };
-        told::add(txn, by, what, row)?;
-    }
-    Ok(placing)
+    let granted = match find(txn, new)? {
+        Found::Told(placing) => return Ok(placing),
+        Found::Granted(granted) => granted,
+    };
+    let row = open(txn, new, *granted)?;
+    let is_stock = new.destination.as_ref().is_some_and(|to| to.is_stock);
+    let what = if is_stock {
+        What::TransferRequest
+    } else {
+        What::HoldPlace
+    };
+    told::add(txn, by, what, &row)?;
+    Ok(Placing::Placed(row))
 }
 
-fn find_or_place(txn: &mut Txn<'_>, new: &NewHold) -> Result<Placing, StoreError> {
+/// What can be said without a write; nothing where the hold may be granted, which only the transaction decides that opens
+/// its leg.
+pub(super) fn look(txn: &mut Txn<'_>, new: &NewHold) -> Result<Option<Placing>, StoreError> {
+    Ok(match find(txn, new)? {
+        Found::Told(placing) => Some(placing),
+        Found::Granted(_) => None,
+    })
+}
+
+fn find(txn: &mut Txn<'_>, new: &NewHold) -> Result<Found, StoreError> {
     let (id, asked) = (new.id(), new.hash());
     let known: Option<Option<[u8; 32]>> = txn
         .conn
@@ -169,12 +204,11 @@ fn find_or_place(txn: &mut Txn<'_>, new: &NewHold) -> Result<Placing, StoreError
         .query_row([id.0], |row| row.get(0))
         .optional()?;
     match known {
-        Some(Some(before)) if before != asked => return Ok(Placing::Mismatch),
+        Some(Some(before)) if before != asked => return Ok(Found::Told(Placing::Mismatch)),
         Some(_) => {
             let hold = tell::one(txn.conn, id)?;
-            return hold
-                .map(Placing::Again)
-                .ok_or(StoreError::Damaged("a hold has no leg"));
+            let again = hold.map(|row| Found::Told(Placing::Again(row)));
+            return again.ok_or(StoreError::Damaged("a hold has no leg"));
         }
         None => {}
     }
@@ -182,52 +216,64 @@ fn find_or_place(txn: &mut Txn<'_>, new: &NewHold) -> Result<Placing, StoreError
         None => None,
         Some(shop) => match shops::find(txn.conn, shop)? {
             Some(row) => Some(row.index),
-            None => return Ok(Placing::UnknownShop),
+            None => return Ok(Found::Told(Placing::UnknownShop)),
         },
     };
     let to = match &new.destination {
         None => None,
         Some(to) => match shops::find(txn.conn, &to.to)? {
             Some(row) if !row.settings.closed => Some((row.index, to.is_stock)),
-            _ => return Ok(Placing::UnknownShop),
+            _ => return Ok(Found::Told(Placing::UnknownShop)),
         },
     };
     let terms = new.terms(txn)?;
     let mut hand = Hand::new(txn)?;
     let search = Search::of(&mut hand, &terms, only)?;
     let choice = search.choose();
-    let refused = match choice.best {
+    let best = match choice.best {
         None => Err(refusal(&choice.rejected)),
         Some(best) => {
             let holding = offer::holding(hand.txn.conn, &terms)?;
             grant(&best.offer, new.qty.units(), holding, &new.caps).map(|()| best)
         }
     };
-    let best = match refused {
-        Ok(best) => best,
+    let granted = match best {
+        Ok(best) => Granted {
+            asked,
+            shop: search.place(best)?,
+            barcode: best.barcode.clone(),
+            rejected: offer::written(&choice.rejected),
+            to,
+            terms,
+        },
         Err(why) => {
-            let alternatives = alternatives(&mut hand, &terms, only)?;
-            return Ok(Placing::Refused(Refused { why, alternatives }));
+            let alternatives = alternatives(&mut hand, search, &terms, only)?;
+            let refused = Refused { why, alternatives };
+            return Ok(Found::Told(Placing::Refused(refused)));
         }
     };
-    hand.add_hold(id, Some(asked))?;
-    let (shop, until) = (search.place(best)?, hand.now().plus(new.ttl_ms));
-    let rejected = offer::written(&choice.rejected);
+    Ok(Found::Granted(Box::new(granted)))
+}
+
+fn open(txn: &mut Txn<'_>, new: &NewHold, granted: Granted) -> Result<HoldRow, StoreError> {
+    let id = granted.terms.hold;
+    let mut hand = Hand::new(txn)?;
+    hand.add_hold(id, Some(granted.asked))?;
+    let until = hand.now().plus(new.ttl_ms);
     hand.open(
-        &terms,
-        (&shop, best.barcode.clone()),
+        &granted.terms,
+        (&granted.shop, granted.barcode),
         None,
         until,
-        Some(rejected),
+        Some(granted.rejected),
     )?;
-    if let Some(to) = to {
+    if let Some(to) = granted.to {
         destination::set(hand.txn, id, to)?;
     }
     super::settle::settle(&mut hand, id)?;
     hand.finish()?;
     let hold = tell::one(txn.conn, id)?;
-    hold.map(Placing::Placed)
-        .ok_or(StoreError::Damaged("a hold has no leg"))
+    hold.ok_or(StoreError::Damaged("a hold has no leg"))
 }
 
 /// What one word says why nobody can: there is not so much, where some shop may promise at all.
@@ -255,14 +301,19 @@ fn refusal(rejected: &[(&Candidate, Why)]) -> Refusal {
 /// Where else it is to be had: in whatever shop, and whatever barcode of the same article and size.
 fn alternatives(
     hand: &mut Hand<'_, '_>,
+    search: Search,
     terms: &Terms,
     asked: Option<u32>,
 ) -> Result<Vec<Alternative>, StoreError> {
-    let terms = Terms {
-        allow_variant: true,
-        ..terms.clone()
+    let search = if asked.is_none() && search.is_of_all_variants() {
+        search
+    } else {
+        let terms = Terms {
+            allow_variant: true,
+            ..terms.clone()
+        };
+        Search::of(hand, &terms, None)?
     };
-    let search = Search::of(hand, &terms, None)?;
     let mut found: Vec<(&Candidate, i64)> = search
         .candidates()
         .iter()
