@@ -25,6 +25,8 @@ const PLAIN: u8 = 1;
 const ZSTD: u8 = 2;
 /// How hard the packer tries.
 const LEVEL: i32 = 3;
+/// What is shorter goes as it is: with its headers it is one packet on the line, packed or not.
+const PACKED_FROM_BYTES: usize = 1_024;
 /// What the signature covers: the header up to it, the body's digest included.
 const SIGNED_BYTES: usize = 44;
 
@@ -73,9 +75,8 @@ pub fn seal(
     if body.len() > MAX_BODY_BYTES || sections.len() > MAX_SECTIONS {
         return Err(WireError::TooLarge);
     }
-    // A small body gets bigger by packing; a large one nearly always pays.
-    let packed = if body.len() < 256 { None } else { pack(&body) };
-    let (codec, body) = match packed {
+    let is_long = body.len() >= PACKED_FROM_BYTES;
+    let (codec, body) = match is_long.then(|| pack(&body)).flatten() {
         Some(packed) if packed.len() < body.len() => (ZSTD, packed),
         _ => (PLAIN, body),
     };
