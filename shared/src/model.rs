@@ -3,7 +3,7 @@
 //! Stock is a PN-counter per (barcode, condition) with replicas as actors; history is a grow-only log per replica,
 //! its positions a version vector. The stores keep rows and do the bulk joins in SQL; tests hold them against this.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crdts::pncounter::{Dir, Op};
 use crdts::{CmRDT, CvRDT, PNCounter, VClock};
@@ -137,7 +137,7 @@ impl ShopModel {
     }
 
     /// Every dot that does not count.
-    pub fn voided(&self) -> std::collections::BTreeSet<Dot> {
+    pub fn voided(&self) -> BTreeSet<Dot> {
         let facts: Vec<Fact> = self
             .entries()
             .map(|(dot, entry)| Fact::of(&self.shop, dot, &entry.movement))
@@ -145,23 +145,29 @@ impl ShopModel {
         void_dots(&facts)
     }
 
-    /// Units on hand of a barcode, both conditions: Σp − Σn, less the voids. `None` beyond 64 bits.
-    pub fn on_hand(&self, barcode: &Barcode) -> Option<i64> {
-        let voided = self.voided();
-        let mut sum = 0_i64;
-        for condition in [Condition::Sellable, Condition::Unavailable] {
-            sum = sum.checked_add(
-                self.cells
-                    .get(&(barcode.clone(), condition))
-                    .map_or(Some(0), Cell::value)?,
-            )?;
+    /// Units on hand of every barcode, both conditions: Σp − Σn, less the voids. `None` beyond 64 bits.
+    pub fn stock(&self) -> Option<BTreeMap<&Barcode, i64>> {
+        self.stock_without(&self.voided())
+    }
+
+    /// The same, where [`ShopModel::voided`] is known.
+    pub fn stock_without(&self, voided: &BTreeSet<Dot>) -> Option<BTreeMap<&Barcode, i64>> {
+        let mut stock: BTreeMap<&Barcode, i64> = BTreeMap::new();
+        for ((barcode, _), cell) in &self.cells {
+            let units = stock.entry(barcode).or_default();
+            *units = units.checked_add(cell.value()?)?;
         }
-        let void: i64 = self
-            .entries()
-            .filter(|(dot, entry)| voided.contains(dot) && entry.movement.barcode == *barcode)
-            .map(|(_, entry)| entry.movement.qty.units())
-            .sum();
-        sum.checked_sub(void)
+        for (_, entry) in self.entries().filter(|(dot, _)| voided.contains(dot)) {
+            let Movement { barcode, qty, .. } = &entry.movement;
+            let units = stock.entry(barcode).or_default();
+            *units = units.checked_sub(qty.units())?;
+        }
+        Some(stock)
+    }
+
+    /// Units on hand of one barcode, as [`ShopModel::stock`] has them.
+    pub fn on_hand(&self, barcode: &Barcode) -> Option<i64> {
+        Some(self.stock()?.get(barcode).copied().unwrap_or(0))
     }
 
     fn entries(&self) -> impl Iterator<Item = (Dot, &Entry)> {

@@ -13,6 +13,10 @@ use vitrina_tests::sim::{
     BRANCHES, Config, Fault, RARE, Report, TABLE, regressions, run, run_agents, run_real, shrink,
 };
 
+/// Half of what a run does is to make small things and drop them again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(about = "Looks for a schedule of faults that loses or doubles a sale")]
 struct Args {

@@ -22,6 +22,8 @@ use super::random::Random;
 
 /// The most movements of one answer: small, so that runs have many.
 const MOVEMENTS: usize = 6;
+/// The same in peace.
+const IN_PEACE: usize = 100;
 
 /// The hub.
 pub(super) enum Hub {
@@ -116,6 +118,13 @@ impl Hub {
             folder,
             copies: 0,
         }))
+    }
+
+    /// Its answers may be long from now on.
+    pub(super) fn be_in_peace(&mut self) {
+        if let Self::Memory(hub) = self {
+            hub.limit = IN_PEACE;
+        }
     }
 
     /// A device of a shop, where the hub asks for one.

@@ -17,6 +17,8 @@ use super::random::Random;
 
 /// The most movements of one request: small, so that runs have many.
 const MOVEMENTS: usize = 5;
+/// The same in peace, where what cannot be said at once is only waited for.
+const IN_PEACE: usize = 100;
 /// What every machine takes for the time.
 const NOW: TimeMs = TimeMs(1_790_000_000_000);
 
@@ -64,6 +66,8 @@ pub(super) struct Machine {
     pub(super) is_up: bool,
     /// The first exchange of a process shows all.
     is_first: bool,
+    /// The most movements of one request.
+    limit: usize,
 }
 
 fn file_id(file: u64) -> [u8; 16] {
@@ -95,9 +99,18 @@ impl Machine {
             high_water: (ReplicaId([0; 16]), Seq(0)),
             is_up: true,
             is_first: true,
+            limit: MOVEMENTS,
         };
         machine.keep_high_water();
         machine
+    }
+
+    /// Its requests may be long from now on.
+    pub(super) fn be_in_peace(&mut self) {
+        self.limit = IN_PEACE;
+        if let Ledger::Memory(ledger) = &mut self.disk.ledger {
+            ledger.limit = IN_PEACE;
+        }
     }
 
     /// Starts the program. Whether it doubts that its ledger is the only continuation of itself.
@@ -265,7 +278,7 @@ impl Machine {
                 (request, Sent::Memory(sent))
             }
             Ledger::Real(lab) => {
-                let (request, sent) = lab.ask(self.is_first, MOVEMENTS);
+                let (request, sent) = lab.ask(self.is_first, self.limit);
                 (request, Sent::Real(sent))
             }
         }

@@ -21,6 +21,9 @@ impl World {
     pub(super) fn peace(&mut self) -> Result<(), Broken> {
         self.is_peace = true;
         self.flights.clear();
+        self.hub.be_in_peace();
+        let places = self.shops.iter_mut().flat_map(|shop| &mut shop.places);
+        places.for_each(|place| place.machine.be_in_peace());
         for shop in 0..self.shops.len() {
             self.set_revoked(shop, None);
         }
@@ -37,9 +40,9 @@ impl World {
             }
             let logs = self.hub.logs(&self.shops[shop].id);
             let stated = self.hub.stated(&logs);
-            check_stated(&logs, &stated)
+            let voided = check_stated(&logs, &stated)
                 .map_err(|what| format!("{what} at the hub, shop {shop}"))?;
-            check_whole(&logs, &stated, held)?;
+            check_whole(&logs, (&stated, &voided), held)?;
         }
         let counting: Vec<_> = held.iter().map(counting).collect();
         self.check_parcels(&counting)?;
@@ -127,9 +130,10 @@ impl World {
         for shop in &self.shops {
             let logs = self.hub.logs(&shop.id);
             let model = model(&logs)?;
+            let stock = model.stock().unwrap_or_default();
             for barcode in logs.index().barcodes() {
+                let on_hand = stock.get(&barcode).copied().unwrap_or(0);
                 let key = (logs.shop().clone(), barcode);
-                let on_hand = model.on_hand(&key.1).unwrap_or_default();
                 if seen.get(&key).copied().unwrap_or(0) != on_hand {
                     return Err(format!(
                         "I15 readers see another stock of {} in {}",
@@ -146,8 +150,8 @@ fn model(logs: &Logs) -> Result<ShopModel, Broken> {
     logs.model().map_err(|error| format!("I12 {error}"))
 }
 
-/// The index or the tables say what the model of the same logs says.
-fn check_stated(logs: &Logs, stated: &Stated) -> Result<(), Broken> {
+/// The index or the tables say what the model of the same logs says; what does not count by it.
+fn check_stated(logs: &Logs, stated: &Stated) -> Result<BTreeSet<Dot>, Broken> {
     if let Some(problem) = stated.problems.first() {
         return Err(format!("I8 verify finds: {problem}"));
     }
@@ -162,9 +166,12 @@ fn check_stated(logs: &Logs, stated: &Stated) -> Result<(), Broken> {
     {
         return Err("I8 other dots count by the index than by the model".to_owned());
     }
+    let Some(stock) = model.stock_without(&voided) else {
+        return Err("I12 the stock leaves its range".to_owned());
+    };
     for barcode in logs.index().barcodes() {
         let on_hand = stated.stock.get(&barcode).copied().unwrap_or(0);
-        if model.on_hand(&barcode) != Some(on_hand) {
+        if stock.get(&barcode).copied().unwrap_or(0) != on_hand {
             return Err(format!(
                 "I8 the stock of {barcode} is not what its movements add up to"
             ));
@@ -176,7 +183,7 @@ fn check_stated(logs: &Logs, stated: &Stated) -> Result<(), Broken> {
             return Err(format!("I5 one log books {} twice", twice.id));
         }
     }
-    Ok(())
+    Ok(voided)
 }
 
 /// What does not count of the movements held: what a void names, and every statement but the latest of its row.
@@ -214,9 +221,12 @@ fn counting(held: &Held) -> BTreeMap<MovementId, &Movement> {
 }
 
 /// Everything that anybody held counts, and counts once; what is silenced does not.
-fn check_whole(logs: &Logs, stated: &Stated, held: &Held) -> Result<(), Broken> {
+fn check_whole(
+    logs: &Logs,
+    (stated, voided): (&Stated, &BTreeSet<Dot>),
+    held: &Held,
+) -> Result<(), Broken> {
     let silenced = silenced(held);
-    let voided = model(logs)?.voided();
     let mut counted = BTreeSet::new();
     for (dot, one) in logs.all().filter(|(dot, _)| !voided.contains(dot)) {
         if !counted.insert(one.id) {
