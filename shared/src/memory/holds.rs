@@ -408,16 +408,37 @@ impl Hub {
         Ok((!legs.iter().any(is_anothers)).then_some(legs))
     }
 
-    /// Joins what a shop says of its legs, after its movements.
+    /// Joins what a shop says of its legs, after its movements, where it says something and none of them was refused; and
+    /// does what its holds ask for, because its movements too may have changed that.
     pub(super) fn take_legs(
         &mut self,
         shop: &ShopId,
         request: &Request,
-        legs: Vec<Leg>,
+        legs: Option<Vec<Leg>>,
         bits: Bits<'_>,
     ) {
+        let before = self.holds.pos;
+        let is_news = legs.is_some_and(|legs| self.join_legs(shop, request, legs));
+        let holds: BTreeSet<HoldId> = self.holds.of_shop(shop).map(|leg| leg.terms.hold).collect();
+        for id in holds {
+            self.settle(id, bits);
+        }
+        // What waits for this shop's word, such as a piece that travels here.
+        if is_news {
+            let others: BTreeSet<HoldId> = self.holds.by_hold.keys().copied().collect();
+            for id in others {
+                self.settle(id, bits);
+            }
+        }
+        if is_news || self.holds.pos != before {
+            self.commit(bits);
+        }
+    }
+
+    /// Whether anything of it is news.
+    fn join_legs(&mut self, shop: &ShopId, request: &Request, legs: Vec<Leg>) -> bool {
         let Some(brought) = &request.legs else {
-            return;
+            return false;
         };
         let mut changed = false;
         for leg in legs {
@@ -444,21 +465,7 @@ impl Hub {
         if logs.hash() == request.positions.hash {
             self.hold_against_stock(shop);
         }
-        let holds: BTreeSet<HoldId> = self.holds.of_shop(shop).map(|leg| leg.terms.hold).collect();
-        let before = self.holds.pos;
-        for id in holds {
-            self.settle(id, bits);
-        }
-        // What waits for this shop's word, such as a piece that travels here.
-        if changed {
-            let others: BTreeSet<HoldId> = self.holds.by_hold.keys().copied().collect();
-            for id in others {
-                self.settle(id, bits);
-            }
-        }
-        if changed || self.holds.pos != before {
-            self.commit(bits);
-        }
+        changed
     }
 
     /// Movements of these barcodes were merged.

@@ -198,9 +198,8 @@ impl Hub {
             outcomes.push((delta.replica, self.admit(shop, delta)));
         }
         self.publish(shop, &outcomes, bits);
-        if !has_refused(&outcomes) {
-            self.take_legs(shop, &request, legs, bits);
-        }
+        let legs = (!has_refused(&outcomes)).then_some(legs);
+        self.take_legs(shop, &request, legs, bits);
         Ok(Exchanged {
             answer: self.answer(shop, &request, &outcomes),
             outcomes: request
