@@ -188,6 +188,7 @@ impl Stage {
         let codes = hub.add(&goods, &programs).await?;
         hub.import(&programs).await?;
         if args.scene.is_some() {
+            hub.share_out(&programs).await?;
             for (at, place) in goods.places.iter().enumerate() {
                 if at % SCANS_ONE_IN > 0 {
                     hub.answers_alone(&place.id, &programs).await?;

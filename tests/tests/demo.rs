@@ -34,6 +34,11 @@ fn on_black_friday_no_piece_is_promised_twice() {
     assert!(ended.status.success(), "{said}\n{complained}");
     assert!(said.contains("pieces promised twice: 0"), "{said}");
     assert!(!said.contains("a shop said yes to 0"), "{said}");
+    let work = said.split_once("to whom");
+    assert!(
+        work.is_none_or(|(_, work)| !work.contains('–')),
+        "somebody looks after every entry: {said}"
+    );
 }
 
 #[test]

@@ -10,6 +10,8 @@ use super::goods::{CATALOGUE, Goods};
 use super::process::{Programs, Server};
 
 const PROGRAM: &str = "vitrina-hub";
+/// Who looks after which shops, by the beginnings of their names.
+const PEOPLE: [(&str, &[&str]); 2] = [("Ivanova", &["S00*"]), ("Petrov", &["S01*", "W*"])];
 
 /// The running hub.
 #[derive(Debug)]
@@ -77,6 +79,16 @@ impl DemoHub {
     ) -> Result<(), DemoError> {
         let args = ["shop", "set", shop, "--holds", "auto"];
         programs.run(PROGRAM, &self.data, &args).await?.ok()?;
+        Ok(())
+    }
+
+    /// Says who looks after which shops.
+    pub(super) async fn share_out(&self, programs: &Programs) -> Result<(), DemoError> {
+        for (person, shops) in PEOPLE {
+            let mut args = vec!["alert", "owner", "add", "--person", person];
+            args.extend(shops.iter().flat_map(|shops| ["--shop", shops]));
+            programs.run(PROGRAM, &self.data, &args).await?.ok()?;
+        }
         Ok(())
     }
 
